@@ -1,0 +1,55 @@
+# Everything that people and CI do with this tree. `make help` lists it.
+# Needs Python 3.11 or newer, git and make; tools/bootstrap.py fetches the rest into .venv.
+
+SHELL := /bin/sh
+BIN := .venv/bin
+
+# The first of these that is new enough and really runs (a version manager's stand-in may not).
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
+BOOTSTRAP = @$(PYTHON) -m tools.bootstrap
+
+# Passed on: `make test ARGS="-k origins -x"`, `make run ARGS=peersky://settings/`.
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: run test check venv dev vendor pins clean help
+
+run: ## Open the browser (or, without a display, chat in the terminal)
+	$(BOOTSTRAP) run
+	@if [ "$$(uname)" = Linux ] && [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ]; \
+	then echo "No display: starting the chat in this terminal."; exec $(BIN)/peersky chat $(ARGS); \
+	else exec $(BIN)/peersky run $(ARGS); fi
+
+test: ## Run all tests
+	$(BOOTSTRAP) test
+	@QT_QPA_PLATFORM=offscreen exec $(BIN)/python -m pytest $(ARGS)
+
+check: ## Lint, check types, and look for what must not be committed
+	$(BOOTSTRAP) check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m tools.bundle_assets --check
+	$(BIN)/python -m tools.npm exec -- eslint .
+	$(BIN)/python -m tools.check_repo
+
+venv: ## Install what running needs, without running
+	$(BOOTSTRAP) run
+
+dev: ## Install what running, testing and checking need
+	$(BOOTSTRAP) check
+
+vendor: ## Copy the web libraries that package-lock.json pins into src/peersky/assets/vendor
+	$(BOOTSTRAP) check
+	$(BIN)/python -m tools.bundle_assets
+
+pins: ## Pin again, to the newest versions that pyproject.toml allows
+	$(BOOTSTRAP) pins
+	$(BIN)/python -m tools.pins
+
+clean: ## Delete what these commands installed
+	rm -rf .venv node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile

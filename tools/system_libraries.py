@@ -1,0 +1,182 @@
+"""Finds the shared libraries that Qt WebEngine needs and the system lacks, and installs or names them.
+
+What is missing is read from the installed files with `ldd`, not from a list, so it stays right when Qt
+changes. Only the way from a library's name to a package's name is a table.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+# Below .venv/lib/python3.x/site-packages/PyQt6/Qt6
+LINKED = [
+    "lib/libQt6WebEngineCore.so.6",
+    "libexec/QtWebEngineProcess",
+    "plugins/platforms/libqoffscreen.so",
+    "plugins/platforms/libqxcb.so",
+    "plugins/platforms/libqwayland.so",
+    "plugins/xcbglintegrations/libqxcb-egl-integration.so",
+    "plugins/xcbglintegrations/libqxcb-glx-integration.so",
+]
+
+# Library -> Debian and Ubuntu package.
+PACKAGES = {
+    "libEGL.so.1": "libegl1",
+    "libGL.so.1": "libgl1",
+    "libGLX.so.0": "libglx0",
+    "libOpenGL.so.0": "libopengl0",
+    "libX11-xcb.so.1": "libx11-xcb1",
+    "libX11.so.6": "libx11-6",
+    "libXcomposite.so.1": "libxcomposite1",
+    "libXdamage.so.1": "libxdamage1",
+    "libXext.so.6": "libxext6",
+    "libXfixes.so.3": "libxfixes3",
+    "libXrandr.so.2": "libxrandr2",
+    "libXrender.so.1": "libxrender1",
+    "libXtst.so.6": "libxtst6",
+    "libasound.so.2": "libasound2",
+    "libbrotlidec.so.1": "libbrotli1",
+    "libdbus-1.so.3": "libdbus-1-3",
+    "libdrm.so.2": "libdrm2",
+    "libexpat.so.1": "libexpat1",
+    "libfontconfig.so.1": "libfontconfig1",
+    "libfreetype.so.6": "libfreetype6",
+    "libgbm.so.1": "libgbm1",
+    "libglib-2.0.so.0": "libglib2.0-0",
+    "libgthread-2.0.so.0": "libglib2.0-0",
+    "libgssapi_krb5.so.2": "libgssapi-krb5-2",
+    "libnspr4.so": "libnspr4",
+    "libplc4.so": "libnspr4",
+    "libplds4.so": "libnspr4",
+    "libnss3.so": "libnss3",
+    "libnssutil3.so": "libnss3",
+    "libsmime3.so": "libnss3",
+    "libpng16.so.16": "libpng16-16",
+    "libudev.so.1": "libudev1",
+    "libwayland-client.so.0": "libwayland-client0",
+    "libwayland-cursor.so.0": "libwayland-cursor0",
+    "libwayland-egl.so.1": "libwayland-egl1",
+    "libwayland-server.so.0": "libwayland-server0",
+    "libxcb-cursor.so.0": "libxcb-cursor0",
+    "libxcb-dri3.so.0": "libxcb-dri3-0",
+    "libxcb-glx.so.0": "libxcb-glx0",
+    "libxcb-icccm.so.4": "libxcb-icccm4",
+    "libxcb-image.so.0": "libxcb-image0",
+    "libxcb-keysyms.so.1": "libxcb-keysyms1",
+    "libxcb-randr.so.0": "libxcb-randr0",
+    "libxcb-render-util.so.0": "libxcb-render-util0",
+    "libxcb-render.so.0": "libxcb-render0",
+    "libxcb-shape.so.0": "libxcb-shape0",
+    "libxcb-shm.so.0": "libxcb-shm0",
+    "libxcb-sync.so.1": "libxcb-sync1",
+    "libxcb-util.so.1": "libxcb-util1",
+    "libxcb-xfixes.so.0": "libxcb-xfixes0",
+    "libxcb-xkb.so.1": "libxcb-xkb1",
+    "libxcb.so.1": "libxcb1",
+    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
+    "libxkbcommon.so.0": "libxkbcommon0",
+    "libxkbfile.so.1": "libxkbfile1",
+}
+# Renamed with a suffix in Debian 13 and Ubuntu 24.04, when time stamps became 64 bits wide.
+RENAMED_T64 = {"libasound2", "libglib2.0-0", "libpng16-16"}
+
+# Loaded while running, so `ldd` does not see them: Mesa's drivers, without which pictures of pages are
+# blank, and one family of fonts, without which pages have no letters.
+MESA_DRIVERS = [
+    "/usr/lib*/dri/*_dri.so",
+    "/usr/lib/*/dri/*_dri.so",
+    "/usr/lib*/libgallium*",
+    "/usr/lib/*/libgallium*",
+]
+FONTS = ["/usr/share/fonts/**/*.[to]tf", "/usr/local/share/fonts/**/*.[to]tf"]
+
+
+def missing(venv: Path, *, for_tests: bool) -> tuple[list[str], list[str]]:
+    """What this system lacks: Debian's names of the packages, and the libraries that have none in the table."""
+    absent: set[str] = set()
+    for qt in venv.glob("lib/python*/site-packages/PyQt6/Qt6"):
+        for path in LINKED:
+            absent.update(not_found(ldd(qt / path)))
+    packages = {PACKAGES[library] for library in absent if library in PACKAGES}
+    if not exists(MESA_DRIVERS):
+        packages.add("libgl1-mesa-dri")
+    if not exists(FONTS):
+        packages.add("fonts-dejavu-core")
+    if for_tests and not shutil.which("Xvfb"):
+        packages.add("xvfb")
+    return sorted(packages), sorted(absent - PACKAGES.keys())
+
+
+def exists(patterns: list[str]) -> bool:
+    """Whether any file matches one of these absolute patterns."""
+    return any(next(Path("/").glob(pattern.lstrip("/")), None) for pattern in patterns)
+
+
+def ldd(path: Path) -> str:
+    """What `ldd` says of `path`; nothing where there is no `ldd` or no such file (another Qt, musl)."""
+    try:
+        return subprocess.run(["ldd", str(path)], capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return ""
+
+
+def not_found(ldd_output: str) -> set[str]:
+    """The libraries that `ldd` did not find."""
+    return set(re.findall(r"^\s*(\S+) => not found", ldd_output, re.MULTILINE))
+
+
+def debian_names(packages: list[str], os_release: str) -> list[str]:
+    """The names of `packages` on the release of Debian or Ubuntu that /etc/os-release describes."""
+    fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', os_release, re.MULTILINE))
+    first_t64 = {"debian": 13.0, "ubuntu": 24.04}.get(fields.get("ID", ""))
+    try:
+        is_t64 = first_t64 is not None and float(fields.get("VERSION_ID", "99")) >= first_t64
+    except ValueError:
+        is_t64 = True
+    return [f"{name}t64" if is_t64 and name in RENAMED_T64 else name for name in packages]
+
+
+def install_or_explain(
+    packages: list[str], purpose: str, error: type[Exception], unknown: list[str] | None = None
+) -> None:
+    """Install Debian `packages` when this process may; otherwise raise `error` with the line that does.
+
+    Args:
+        packages: Debian's names.
+        purpose: ends the sentence "Some system packages are missing …".
+        error: the exception to raise; its text is for the user.
+        unknown: libraries for which no package is known; only named.
+    """
+    others = f" Also missing, of unknown package: {' '.join(unknown)}." if unknown else ""
+    if not shutil.which("apt-get"):
+        raise error(
+            f"system libraries are missing {purpose}. On Debian their packages are called: "
+            f"{' '.join(packages) or '–'}; install what corresponds to them here.{others}"
+        )
+    names = debian_names(packages, os_release())
+    line = f"apt-get install -y --no-install-recommends {' '.join(names)}"
+    if os.geteuid() != 0:
+        raise error(
+            f"system packages are missing {purpose}. This installs them:\n\n    sudo {line}\n{others}"
+        )
+    if names:
+        print(f"Installing system packages {purpose}: {' '.join(names)}", flush=True)
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for command in ("apt-get update -q", line.replace("install", "install -q", 1)):
+            outcome = subprocess.run(command.split(), check=False, env=environment, stdin=subprocess.DEVNULL)
+            if outcome.returncode:
+                raise error(f"`{command}` failed; its reason is above.")
+    if others:
+        raise error(others.strip())
+
+
+def os_release() -> str:
+    """The text that says which Linux this is."""
+    try:
+        return Path("/etc/os-release").read_text("utf-8")
+    except OSError:
+        return ""
