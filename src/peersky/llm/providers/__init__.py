@@ -1,0 +1,1 @@
+"""One small class per kind of back end, all behind :class:`peersky.llm.providers.base.Provider`."""

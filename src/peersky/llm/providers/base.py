@@ -1,0 +1,91 @@
+"""The contract of a back end. One small class per kind; pages see no difference between them, errors included."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """How far the download of a model is, over all its parts.
+
+    Attributes:
+        status: one short text for people.
+        completed_bytes, total_bytes: over all parts; ``total_bytes`` 0 while unknown.
+    """
+
+    status: str
+    completed_bytes: int = 0
+    total_bytes: int = 0
+
+
+class Provider(ABC):
+    """A back end that answers with models of its own.
+
+    All methods run on the service loop. All raise only :class:`peersky.core.errors.PeerSkyError`: other libraries'
+    errors are translated inside the provider.
+    """
+
+    kind: str
+    """``builtin``, ``ollama`` or ``openai``."""
+
+    is_local: bool
+    """Whether prompts stay on this machine."""
+
+    @abstractmethod
+    async def models(self) -> Sequence[ModelInfo]:
+        """The models that this back end has or offers.
+
+        Raises:
+            BackendFailed: it cannot be reached.
+        """
+
+    @abstractmethod
+    async def describe(self, model: str) -> ModelInfo:
+        """What is known of one model. Costs no generation.
+
+        Raises:
+            NotSupported: ``model_missing``: the back end has no such model.
+            BackendFailed: it cannot be reached.
+        """
+
+    @abstractmethod
+    async def ensure(self, model: str, report: Callable[[PullProgress], None]) -> None:
+        """Make the model present, downloading what is missing; returns at once if it is there.
+
+        Raises:
+            NotSupported: there is no such model, or this back end cannot run it.
+            QuotaExceeded: the disk is too full.
+            BackendFailed: the download broke; what arrived is kept.
+        """
+
+    @abstractmethod
+    def chat(self, model: str, request: ChatRequest) -> AbstractAsyncContextManager[AsyncIterator[ChatChunk]]:
+        """Generate an answer.
+
+        Use as ``async with provider.chat(model, request) as chunks: async for chunk in chunks: …``; leaving the block
+        for whatever reason stops the generation at the back end, prompt processing included. The last chunk but for one
+        with usage has ``finish_reason``; a stream that breaks raises and never just ends.
+
+        Raises:
+            ContextExceeded: the prompt is longer than the context.
+            NotSupported: the model cannot do what the request asks for.
+            BackendFailed: unreachable, or died in mid-answer (``interrupted``).
+        """
+
+    @abstractmethod
+    async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:
+        """One vector per text.
+
+        Raises:
+            NotSupported: the model or back end makes no embeddings.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Stop what this provider started. Safe to call twice."""

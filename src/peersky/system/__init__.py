@@ -1,0 +1,1 @@
+"""What the program needs of the machine: paths, settings file, secrets, log, child processes, profile lock."""

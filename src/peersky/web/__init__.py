@@ -1,0 +1,1 @@
+"""The ASGI apps that URL schemes serve, and their middleware. No Qt here."""
