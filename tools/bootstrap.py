@@ -1,4 +1,4 @@
-"""Makes `.venv` ready for a purpose: run, test, check or pins. Standard library only; `make` calls it.
+"""Makes `.venv` ready for a purpose: run, test, check … Standard library only; `make` calls it.
 
     python3 -m tools.bootstrap PURPOSE
 
@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tools import system_libraries
+from tools import npm, system_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,7 @@ PURPOSES = {
     "run": ["runtime"],
     "test": ["dev"],
     "check": ["dev", "node"],
+    "vendor": ["node"],
     "pins": ["pins"],
 }
 # dev.txt repeats all of runtime.txt; tests/unit/tools/test_bootstrap.py holds it to that.
@@ -95,23 +96,27 @@ def prepare(purpose: str) -> None:
     """Bring `.venv` and, on Linux, the system libraries to what `purpose` needs."""
     venv = ROOT / ".venv"
     stamp = Stamp(venv / "peersky-stamp.json")
-    wanted = {name: digest_of(ROOT, name) for name in PURPOSES[purpose]}
-    missing = [name for name, digest in wanted.items() if stamp.get(name) != digest]
-    if missing:
+    identity = venv_identity(venv)
+    if stamp.get("venv") != identity or not venv_python(venv).exists():
         require_writable(ROOT)
-        if stamp.get("venv") != venv_identity(venv):
-            stamp.clear()
-            create_venv(venv)
-            stamp.set("venv", venv_identity(venv))
-        for name in missing:
-            install(venv, name, already=[n for n in INCLUDES.get(name, []) if stamp.get(n)])
-            for included in INCLUDES.get(name, []):
-                stamp.set(included, digest_of(ROOT, included))
-            if name != "pins":
-                link_project(venv)
-            stamp.set(name, wanted[name])
-    if sys.platform == "linux" and purpose != "pins":
-        check_system(venv, stamp, for_tests=purpose in {"test", "check"})
+        stamp.clear()
+        create_venv(venv)
+        stamp.set("venv", identity)
+    for name in PURPOSES[purpose]:
+        digest = digest_of(ROOT, name)
+        if stamp.get(name) == digest:
+            continue
+        require_writable(venv)
+        included = INCLUDES.get(name, [])
+        install(venv, name, already=[other for other in included if stamp.get(other)])
+        if name in {"runtime", "dev"}:
+            link_project(venv)
+        for done in [name, *included]:
+            stamp.set(done, digest_of(ROOT, done))
+    if purpose == "check" and not npm.install(venv):
+        raise BootstrapError("npm could not install the linter; its reason is above.")
+    if sys.platform == "linux" and purpose in {"run", "test"}:
+        check_system(venv, stamp, for_tests=purpose == "test")
 
 
 class Stamp:
@@ -147,9 +152,7 @@ def digest_of(root: Path, name: str) -> str:
 
 def build_tables(root: Path) -> str:
     """The part of pyproject.toml that an install depends on: all that comes before the tools' settings."""
-    return re.split(
-        r"^\[tool\.", (root / "pyproject.toml").read_text("utf-8"), maxsplit=1, flags=re.MULTILINE
-    )[0]
+    return re.split(r"^\[tool\.", (root / "pyproject.toml").read_text("utf-8"), maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def venv_identity(venv: Path) -> str:
@@ -162,22 +165,19 @@ def venv_python(venv: Path) -> Path:
     return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def require_writable(root: Path) -> None:
-    """Say who may not write where, before anything is half done."""
-    if not os.access(root, os.W_OK):
-        raise BootstrapError(f"cannot write to {root}. Clone PeerSky to a folder of your own.")
+def require_writable(folder: Path) -> None:
+    """Say where this user may not write, before anything is half done."""
+    if not os.access(folder, os.W_OK):
+        raise BootstrapError(f"cannot write to {folder}. Clone PeerSky to a folder of your own.")
 
 
 def create_venv(venv: Path) -> None:
     """Create `.venv`, or replace one that was made by another Python or at another place."""
-    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     try:
         import ensurepip  # noqa: F401  # Debian ships Python without it
     except ImportError:
-        system_libraries.install_or_explain(
-            ["python3-venv"], "to create a virtual environment", BootstrapError
-        )
-    print(f"Creating .venv with Python {version}", flush=True)
+        system_libraries.provide(["python3-venv"], BootstrapError)
+    print(f"Creating .venv with Python {platform.python_version()}", flush=True)
     command = [sys.executable, "-m", "venv", "--clear", str(venv)]
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)
     if outcome.returncode:
@@ -198,9 +198,7 @@ def install(venv: Path, name: str, already: list[str]) -> None:
     free_bytes = shutil.disk_usage(venv).free
     if free_bytes < size_bytes * (1 + UNPACKED_FACTOR):
         need_mb = size_bytes * (1 + UNPACKED_FACTOR) / 1e6
-        raise BootstrapError(
-            f"not enough room: {free_bytes / 1e6:.0f} MB are free, about {need_mb:.0f} MB needed."
-        )
+        raise BootstrapError(f"not enough room: {free_bytes / 1e6:.0f} MB are free, about {need_mb:.0f} MB needed.")
     requirement_file = ROOT / "requirements" / f"{name}.txt"
     pip(venv, "install", "--require-hashes", "--only-binary", ":all:", "-r", str(requirement_file))
 
@@ -249,15 +247,16 @@ def check_system(venv: Path, stamp: Stamp, *, for_tests: bool) -> None:
 
     Skipped where no window can open and no test will run: the terminal chat needs none of them.
     """
-    key = "system-tests" if for_tests else "system-run"
-    if stamp.get(key) == stamp.get("runtime"):
-        return
-    if not for_tests and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    displays = [name for name in ("DISPLAY", "WAYLAND_DISPLAY") if os.environ.get(name)]
+    key = f"system packages for {'tests' if for_tests else ' and '.join(displays)}"
+    if stamp.get(key) == stamp.get("runtime") or not (for_tests or displays):
         return
     packages, unknown = system_libraries.missing(venv, for_tests=for_tests)
-    if packages or unknown:
-        system_libraries.install_or_explain(packages, "for the browser window", BootstrapError, unknown)
-    stamp.set(key, stamp.get("runtime") or "")
+    if unknown:
+        print(f"Missing libraries of unknown packages: {' '.join(unknown)}", file=sys.stderr)
+    there = not packages or system_libraries.provide(packages, BootstrapError)
+    if there and not unknown:
+        stamp.set(key, stamp.get("runtime") or "")
 
 
 if __name__ == "__main__":

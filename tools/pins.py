@@ -79,8 +79,8 @@ def resolve(arguments: list[str], output: Path) -> None:
 def download_size(packages: list[dict[str, Any]], platform_key: str) -> list[int]:
     """The number of packages that apply on a platform, and the bytes of the wheels that pip would choose."""
     system, machine = platform_key.split("-")
-    environment = {
-        **default_environment(),
+    environment: dict[str, str] = {
+        **{key: str(value) for key, value in default_environment().items()},
         "platform_system": system,
         "platform_machine": machine,
         "sys_platform": system.lower(),

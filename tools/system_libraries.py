@@ -10,18 +10,17 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 # Below .venv/lib/python3.x/site-packages/PyQt6/Qt6
-LINKED = [
-    "lib/libQt6WebEngineCore.so.6",
-    "libexec/QtWebEngineProcess",
-    "plugins/platforms/libqoffscreen.so",
+ALWAYS = ["lib/libQt6WebEngineCore.so.6", "libexec/QtWebEngineProcess", "plugins/platforms/libqoffscreen.so"]
+X11 = [
     "plugins/platforms/libqxcb.so",
-    "plugins/platforms/libqwayland.so",
     "plugins/xcbglintegrations/libqxcb-egl-integration.so",
     "plugins/xcbglintegrations/libqxcb-glx-integration.so",
 ]
+WAYLAND = ["plugins/platforms/libqwayland.so"]
 
 # Library -> Debian and Ubuntu package.
 PACKAGES = {
@@ -96,11 +95,19 @@ FONTS = ["/usr/share/fonts/**/*.[to]tf", "/usr/local/share/fonts/**/*.[to]tf"]
 
 
 def missing(venv: Path, *, for_tests: bool) -> tuple[list[str], list[str]]:
-    """What this system lacks: Debian's names of the packages, and the libraries that have none in the table."""
+    """What this system lacks to show a window, and to run the tests (which open one on a virtual X server).
+
+    Returns:
+        Debian's names of the packages, and the libraries that the table does not know.
+    """
+    linked = list(ALWAYS)
+    if for_tests or os.environ.get("DISPLAY"):
+        linked += X11
+    if os.environ.get("WAYLAND_DISPLAY"):
+        linked += WAYLAND
     absent: set[str] = set()
     for qt in venv.glob("lib/python*/site-packages/PyQt6/Qt6"):
-        for path in LINKED:
-            absent.update(not_found(ldd(qt / path)))
+        absent.update(*(not_found(ldd(qt / path)) for path in linked))
     packages = {PACKAGES[library] for library in absent if library in PACKAGES}
     if not exists(MESA_DRIVERS):
         packages.add("libgl1-mesa-dri")
@@ -129,54 +136,41 @@ def not_found(ldd_output: str) -> set[str]:
     return set(re.findall(r"^\s*(\S+) => not found", ldd_output, re.MULTILINE))
 
 
-def debian_names(packages: list[str], os_release: str) -> list[str]:
-    """The names of `packages` on the release of Debian or Ubuntu that /etc/os-release describes."""
-    fields = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', os_release, re.MULTILINE))
-    first_t64 = {"debian": 13.0, "ubuntu": 24.04}.get(fields.get("ID", ""))
-    try:
-        is_t64 = first_t64 is not None and float(fields.get("VERSION_ID", "99")) >= first_t64
-    except ValueError:
-        is_t64 = True
-    return [f"{name}t64" if is_t64 and name in RENAMED_T64 else name for name in packages]
+def debian_names(packages: list[str]) -> list[str]:
+    """The names of `packages` in the release of Debian, or of its derivative, that this is."""
+    return [f"{name}t64" if name in RENAMED_T64 and apt_knows(f"{name}t64") else name for name in packages]
 
 
-def install_or_explain(
-    packages: list[str], purpose: str, error: type[Exception], unknown: list[str] | None = None
-) -> None:
-    """Install Debian `packages` when this process may; otherwise raise `error` with the line that does.
+def apt_knows(package: str) -> bool:
+    """Whether apt's lists hold a package of this name."""
+    command = ["apt-cache", "pkgnames", package]
+    return package in subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
 
-    Args:
-        packages: Debian's names.
-        purpose: ends the sentence "Some system packages are missing …".
-        error: the exception to raise; its text is for the user.
-        unknown: libraries for which no package is known; only named.
+
+def provide(packages: list[str], error: type[Exception]) -> bool:
+    """Install Debian `packages` when this process may, or say how.
+
+    Returns whether they are there now: False, after a line on stderr, on systems without apt. There the
+    names are a hint, and whether the program runs all the same is for the program to find out.
+
+    Raises:
+        error: with the line that installs the packages, for users who are not root; or with what failed.
     """
-    others = f" Also missing, of unknown package: {' '.join(unknown)}." if unknown else ""
     if not shutil.which("apt-get"):
-        raise error(
-            f"system libraries are missing {purpose}. On Debian their packages are called: "
-            f"{' '.join(packages) or '–'}; install what corresponds to them here.{others}"
-        )
-    names = debian_names(packages, os_release())
-    line = f"apt-get install -y --no-install-recommends {' '.join(names)}"
+        print(f"Missing system libraries. Debian's names of their packages: {' '.join(packages)}", file=sys.stderr)
+        return False
+    install = ["apt-get", "install", "-y", "--no-install-recommends"]
     if os.geteuid() != 0:
-        raise error(
-            f"system packages are missing {purpose}. This installs them:\n\n    sudo {line}\n{others}"
-        )
-    if names:
-        print(f"Installing system packages {purpose}: {' '.join(names)}", flush=True)
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in ("apt-get update -q", line.replace("install", "install -q", 1)):
-            outcome = subprocess.run(command.split(), check=False, env=environment, stdin=subprocess.DEVNULL)
-            if outcome.returncode:
-                raise error(f"`{command}` failed; its reason is above.")
-    if others:
-        raise error(others.strip())
+        line = " ".join(["sudo", *install, *debian_names(packages)])
+        raise error(f"system packages are missing. This installs them:\n\n    {line}\n")
+    print(f"Installing system packages: {' '.join(packages)}", flush=True)
+    run_apt(["apt-get", "update", "-q"], error)
+    run_apt([*install, "-q", *debian_names(packages)], error)
+    return True
 
 
-def os_release() -> str:
-    """The text that says which Linux this is."""
-    try:
-        return Path("/etc/os-release").read_text("utf-8")
-    except OSError:
-        return ""
+def run_apt(command: list[str], error: type[Exception]) -> None:
+    """Run apt-get, which must not ask anything."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    if subprocess.run(command, check=False, env=environment, stdin=subprocess.DEVNULL).returncode:
+        raise error(f"`{' '.join(command)}` failed; its reason is above.")
