@@ -39,4 +39,4 @@ def test_not_found(text: str) -> None:
 
 
 def test_the_line_is_named() -> None:
-    assert check_repo.problems("\n\nsee /" + "work/main\n") == [(3, "names a path of one machine: /work/m")]
+    assert check_repo.problems("\n\nsee /" + "work/main\n") == [(3, "names a path of one machine: /" + "work/m")]
