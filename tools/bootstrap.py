@@ -243,15 +243,12 @@ def download_size(
 
 
 def check_system(venv: Path, stamp: Stamp, *, for_tests: bool) -> None:
-    """Install or name the system libraries that are missing.
-
-    Skipped where no window can open and no test will run: the terminal chat needs none of them.
-    """
-    displays = [name for name in ("DISPLAY", "WAYLAND_DISPLAY") if os.environ.get(name)]
-    key = f"system packages for {'tests' if for_tests else ' and '.join(displays)}"
-    if stamp.get(key) == stamp.get("runtime") or not (for_tests or displays):
+    """Install or name the system libraries that are missing, for the displays that there are now."""
+    displays = [name for name in system_libraries.WINDOWS if os.environ.get(name)]
+    key = f"system packages for {' '.join(['tests'] * for_tests + displays) or 'the terminal'}"
+    if stamp.get(key) == stamp.get("runtime"):
         return
-    packages, unknown = system_libraries.missing(venv, for_tests=for_tests)
+    packages, unknown = system_libraries.missing(venv, displays, for_tests=for_tests)
     if unknown:
         print(f"Missing libraries of unknown packages: {' '.join(unknown)}", file=sys.stderr)
     there = not packages or system_libraries.provide(packages, BootstrapError)

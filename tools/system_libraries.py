@@ -1,4 +1,4 @@
-"""Finds the shared libraries that Qt WebEngine needs and the system lacks, and installs or names them.
+"""Finds the shared libraries that Qt and the engine need and the system lacks, and installs or names them.
 
 What is missing is read from the installed files with `ldd`, not from a list, so it stays right when Qt
 changes. Only the way from a library's name to a package's name is a table.
@@ -13,14 +13,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Below .venv/lib/python3.x/site-packages/PyQt6/Qt6
-ALWAYS = ["lib/libQt6WebEngineCore.so.6", "libexec/QtWebEngineProcess", "plugins/platforms/libqoffscreen.so"]
-X11 = [
-    "plugins/platforms/libqxcb.so",
-    "plugins/xcbglintegrations/libqxcb-egl-integration.so",
-    "plugins/xcbglintegrations/libqxcb-glx-integration.so",
+# What links to them, below .venv/lib/python3.x/site-packages: the built-in engine, the browser, its windows.
+ENGINE = ["xllamacpp/*.so"]
+BROWSER = [
+    "PyQt6/Qt6/lib/libQt6WebEngineCore.so.6",
+    "PyQt6/Qt6/libexec/QtWebEngineProcess",
+    "PyQt6/Qt6/plugins/platforms/libqoffscreen.so",
 ]
-WAYLAND = ["plugins/platforms/libqwayland.so"]
+WINDOWS = {
+    "DISPLAY": ["PyQt6/Qt6/plugins/platforms/libqxcb.so", "PyQt6/Qt6/plugins/xcbglintegrations/*.so"],
+    "WAYLAND_DISPLAY": ["PyQt6/Qt6/plugins/platforms/libqwayland.so"],
+}
 
 # Library -> Debian and Ubuntu package.
 PACKAGES = {
@@ -47,6 +50,7 @@ PACKAGES = {
     "libgbm.so.1": "libgbm1",
     "libglib-2.0.so.0": "libglib2.0-0",
     "libgthread-2.0.so.0": "libglib2.0-0",
+    "libgomp.so.1": "libgomp1",
     "libgssapi_krb5.so.2": "libgssapi-krb5-2",
     "libnspr4.so": "libnspr4",
     "libplc4.so": "libnspr4",
@@ -94,24 +98,28 @@ MESA_DRIVERS = [
 FONTS = ["/usr/share/fonts/**/*.[to]tf", "/usr/local/share/fonts/**/*.[to]tf"]
 
 
-def missing(venv: Path, *, for_tests: bool) -> tuple[list[str], list[str]]:
-    """What this system lacks to show a window, and to run the tests (which open one on a virtual X server).
+def missing(venv: Path, displays: list[str], *, for_tests: bool) -> tuple[list[str], list[str]]:
+    """What this system lacks for the given displays, and for the tests.
+
+    Args:
+        venv: the environment whose files are looked at.
+        displays: keys of `WINDOWS`. With none, only the terminal can be used, so the browser is left out.
+        for_tests: they run the browser without a display, and open one window on a virtual X server.
 
     Returns:
         Debian's names of the packages, and the libraries that the table does not know.
     """
-    linked = list(ALWAYS)
-    if for_tests or os.environ.get("DISPLAY"):
-        linked += X11
-    if os.environ.get("WAYLAND_DISPLAY"):
-        linked += WAYLAND
+    if for_tests:
+        displays = [*displays, "DISPLAY"]
+    patterns = [*ENGINE, *(BROWSER if displays else []), *(path for name in displays for path in WINDOWS[name])]
     absent: set[str] = set()
-    for qt in venv.glob("lib/python*/site-packages/PyQt6/Qt6"):
-        absent.update(*(not_found(ldd(qt / path)) for path in linked))
+    for site_packages in venv.glob("lib/python*/site-packages"):
+        for path in sorted({path for pattern in patterns for path in site_packages.glob(pattern)}):
+            absent |= not_found(ldd(path))
     packages = {PACKAGES[library] for library in absent if library in PACKAGES}
-    if not exists(MESA_DRIVERS):
+    if displays and not exists(MESA_DRIVERS):
         packages.add("libgl1-mesa-dri")
-    if not exists(FONTS):
+    if displays and not exists(FONTS):
         packages.add("fonts-dejavu-core")
     if for_tests and not shutil.which("Xvfb"):
         packages.add("xvfb")

@@ -51,7 +51,7 @@ def calls(tree: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(bootstrap, "create_venv", create_venv)
     monkeypatch.setattr(bootstrap, "pip", pip)
     monkeypatch.setattr(npm, "install", npm_install)
-    monkeypatch.setattr(system_libraries, "missing", lambda _venv, for_tests: ([], []))
+    monkeypatch.setattr(system_libraries, "missing", lambda _venv, _displays, for_tests: ([], []))
     return record
 
 
@@ -192,19 +192,25 @@ def test_an_unknown_purpose_is_a_usage_error(capsys: pytest.CaptureFixture[str])
     assert "usage:" in capsys.readouterr().err
 
 
-def test_system_libraries_are_left_alone_where_no_window_can_open(
+def test_missing_system_packages_stop_it_until_they_are_there(
     calls: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    lacks = {"DISPLAY": ["libnss3"]}
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    monkeypatch.setattr(system_libraries, "missing", lambda _venv, for_tests: (["libnss3"], []))
+    monkeypatch.setattr(
+        system_libraries, "missing", lambda _venv, displays, for_tests: (lacks["DISPLAY"] if displays else [], [])
+    )
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr("shutil.which", lambda _name: "apt-get")
     assert bootstrap.main(["run"]) == 0
     monkeypatch.setenv("DISPLAY", ":0")
     assert bootstrap.main(["run"]) == 1
+    assert bootstrap.main(["run"]) == 1
     assert "sudo apt-get install -y --no-install-recommends libnss3" in capsys.readouterr().err
+    lacks["DISPLAY"] = []
+    assert bootstrap.main(["run"]) == 0
     assert calls == ["venv", "pip runtime.txt", "link"]
 
 

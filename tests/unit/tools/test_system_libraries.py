@@ -41,49 +41,55 @@ def test_what_ldd_did_not_find() -> None:
     assert libraries.not_found(LDD) == {"libxcb-cursor.so.0", "libnss3.so", "libodd.so.9"}
 
 
+@pytest.fixture
+def venv(tmp_path: Path) -> Path:
+    """An environment with the files that are looked at, all empty."""
+    site_packages = tmp_path / "lib/python3.11/site-packages"
+    for pattern in [*libraries.ENGINE, *libraries.BROWSER, *libraries.WINDOWS["DISPLAY"]]:
+        path = site_packages / pattern.replace("*", "x")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
 def test_missing_names_packages_once_and_what_has_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: dict[str, Any]
+    venv: Path, monkeypatch: pytest.MonkeyPatch, system: dict[str, Any]
 ) -> None:
-    (tmp_path / "lib/python3.11/site-packages/PyQt6/Qt6").mkdir(parents=True)
     monkeypatch.setattr(libraries, "ldd", lambda _path: LDD)
     monkeypatch.setattr(libraries, "exists", lambda _patterns: True)
     system["commands"] = set()
-    assert libraries.missing(tmp_path, for_tests=False) == (["libnss3", "libxcb-cursor0"], ["libodd.so.9"])
-    assert libraries.missing(tmp_path, for_tests=True)[0] == ["libnss3", "libxcb-cursor0", "xvfb"]
+    expected = ["libnss3", "libxcb-cursor0"]
+    assert libraries.missing(venv, ["DISPLAY"], for_tests=False) == (expected, ["libodd.so.9"])
+    assert libraries.missing(venv, [], for_tests=True) == ([*expected, "xvfb"], ["libodd.so.9"])
 
 
 @pytest.mark.parametrize(
-    ("display", "for_tests", "looked_at"),
+    ("displays", "for_tests", "looked_at"),
     [
-        ({}, False, libraries.ALWAYS),
-        ({"DISPLAY": ":0"}, False, libraries.ALWAYS + libraries.X11),
-        ({"WAYLAND_DISPLAY": "wayland-0"}, False, libraries.ALWAYS + libraries.WAYLAND),
-        ({}, True, libraries.ALWAYS + libraries.X11),
+        ([], False, {"xllamacpp"}),
+        (["DISPLAY"], False, {"xllamacpp", "lib", "libexec", "platforms", "xcbglintegrations"}),
+        ([], True, {"xllamacpp", "lib", "libexec", "platforms", "xcbglintegrations"}),
     ],
 )
-def test_only_the_plugins_of_this_display_count(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, display: dict[str, str], for_tests: bool, looked_at: list[str]
+def test_only_what_this_display_loads_is_looked_at(
+    venv: Path, monkeypatch: pytest.MonkeyPatch, displays: list[str], for_tests: bool, looked_at: set[str]
 ) -> None:
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in display.items():
-        monkeypatch.setenv(name, value)
-    qt = tmp_path / "lib/python3.11/site-packages/PyQt6/Qt6"
-    qt.mkdir(parents=True)
-    seen: list[str] = []
+    seen: set[str] = set()
 
     def ldd(path: Path) -> str:
-        seen.append(str(path.relative_to(qt)))
+        seen.add(path.parent.name)
         return ""
 
     monkeypatch.setattr(libraries, "ldd", ldd)
-    libraries.missing(tmp_path, for_tests=for_tests)
+    libraries.missing(venv, displays, for_tests=for_tests)
     assert seen == looked_at
 
 
-def test_drivers_and_fonts_are_named_where_there_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drivers_and_fonts_are_named_where_a_window_needs_them(venv: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(libraries, "exists", lambda _patterns: False)
-    assert libraries.missing(tmp_path, for_tests=False)[0] == ["fonts-dejavu-core", "libgl1-mesa-dri"]
+    monkeypatch.setattr(libraries, "ldd", lambda _path: "")
+    assert libraries.missing(venv, ["DISPLAY"], for_tests=False)[0] == ["fonts-dejavu-core", "libgl1-mesa-dri"]
+    assert libraries.missing(venv, [], for_tests=False)[0] == []
 
 
 def test_nothing_is_missing_where_there_is_no_ldd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
