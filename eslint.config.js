@@ -82,12 +82,24 @@ export default [
   },
   {
     files: ["src/peersky/assets/**/*.js"],
-    languageOptions: { globals: { ...globals.browser } },
+    languageOptions: {
+      // What shared/ and vendor/ define: classic scripts, since modules do not load from another host of a scheme.
+      globals: { ...globals.browser, PeerSky: "readonly", marked: "readonly", DOMPurify: "readonly" },
+    },
   },
   {
-    // Injected into every page before its own scripts: classic scripts, not modules.
-    files: ["src/peersky/assets/*.js"],
+    files: ["src/peersky/assets/shared/**/*.js"],
     languageOptions: { sourceType: "script" },
+  },
+  {
+    // Injected before a page's own scripts: joined inside one function, after a `config` that the browser writes.
+    files: ["src/peersky/assets/inject/**/*.js"],
+    languageOptions: {
+      sourceType: "script",
+      parserOptions: { ecmaFeatures: { globalReturn: true, impliedStrict: true } },
+      globals: { config: "readonly" },
+    },
+    rules: { "no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^isTrustedFrame$" }] },
   },
   {
     files: ["sidecar/**/*.js", "eslint.config.js"],
