@@ -1,0 +1,332 @@
+"""The one door to every model: a question is checked against the settings, waits for its turn, and is answered by the
+provider that the user chose. Runs on the service loop. Trust is decided before, by :func:`peersky.core.trust.may`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo, Usage
+from peersky.core.errors import BackendFailed, Cancelled, NotAllowed, NotSupported, PeerSkyError
+from peersky.core.origins import USER, Origin
+from peersky.core.settings_schema import STARTER_MODEL, provider_for
+from peersky.core.trust import INTERNAL_APIS
+from peersky.llm.providers.base import Provider
+from peersky.llm.queue import RequestQueue
+from peersky.system.settings_store import SettingsStore
+
+REMOTE_PARALLEL: Final = 16
+"""Answers that a back end on another machine writes at once; the built-in engine has its own setting."""
+
+_PROVIDER_NAMES: Final = {"ollama": "Ollama", "openai": "OpenAI-compatible services"}
+
+
+@dataclass(slots=True, eq=False)
+class _Generation:
+    """One answer from its request to its end, with what the log tells of it."""
+
+    origin: Origin
+    provider: str
+    model: str
+    stopper: asyncio.Timeout
+    started_s: float = field(default_factory=time.monotonic)
+    first_token_ms: int | None = None
+    usage: Usage | None = None
+    outcome: str = "cancelled"
+    stopped: bool = False
+
+    def stop(self) -> None:
+        """Interrupt the task that reads the answer, wherever it waits: in the queue, in the prompt, between tokens."""
+        if not self.stopped:
+            self.stopped = True
+            self.stopper.reschedule(asyncio.get_running_loop().time())
+
+    def age_ms(self) -> int:
+        return round((time.monotonic() - self.started_s) * 1000)
+
+    def saw(self, chunk: ChatChunk) -> None:
+        if self.first_token_ms is None and (chunk.content or chunk.reasoning or chunk.tool_calls):
+            self.first_token_ms = self.age_ms()
+        if chunk.finish_reason:
+            self.outcome, self.usage = chunk.finish_reason, chunk.usage
+
+
+class Bridge:
+    """Answers for pages and for the command line.
+
+    Args:
+        settings: read at each request, so that a change counts at once.
+        providers: the back ends that exist, by kind.
+        log: takes a kind and fields; never a prompt nor an answer.
+    """
+
+    def __init__(self, settings: SettingsStore, providers: Mapping[str, Provider], log: Callable[..., None]) -> None:
+        self._settings = settings
+        self._providers = dict(providers)
+        self._log = log
+        self._queues = {kind: RequestQueue(self._limit_of(provider)) for kind, provider in providers.items()}
+        self._generations: dict[Origin, list[_Generation]] = {}
+        self._subscribers: list[Callable[[Origin, int], None]] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+
+    def is_supported(self, origin: Origin) -> bool:
+        """Whether a question of this origin has somebody to answer it, as far as the settings tell. No I/O."""
+        return bool(self.status(origin)["supported"])
+
+    def status(self, origin: Origin) -> dict[str, Any]:
+        """What the settings say, without asking any back end.
+
+        Returns:
+            ``enabled``, ``supported``, ``provider``, ``model``, ``isLocal`` (None where the provider is missing),
+            ``reason`` (why it is not supported: ``llm_disabled``, ``provider_missing``, ``model_missing``; else None),
+            ``active`` (questions of this origin that run or wait) and ``position`` (turns until the first of its
+            waiting questions is served; 0 if none waits).
+        """
+        kind, model = self._choice(origin)
+        provider, queue = self._providers.get(kind), self._queues.get(kind)
+        try:
+            self._ready(origin, None)
+            reason = None
+        except PeerSkyError as error:
+            reason = error.reason
+        return {
+            "enabled": self._is_enabled(origin),
+            "supported": reason is None,
+            "provider": kind,
+            "model": model,
+            "isLocal": provider.is_local if provider else None,
+            "reason": reason,
+            "active": len(self._generations.get(origin, ())),
+            "position": queue.position(origin) if queue else 0,
+        }
+
+    async def model_info(self, origin: Origin) -> ModelInfo:
+        """What is known of the model that answers this origin.
+
+        Raises:
+            NotAllowed, NotSupported, BackendFailed: as :meth:`chat`.
+        """
+        provider, model = self._ready(origin, None)
+        return await provider.describe(model)
+
+    async def models(self, origin: Origin) -> Sequence[ModelInfo]:
+        """The models that this origin may ask: the chosen one; for the user and the settings page, all there are.
+
+        Raises:
+            NotAllowed, NotSupported, BackendFailed: as :meth:`chat`.
+        """
+        if not _sees_all_models(origin):
+            return [await self.model_info(origin)]
+        found: list[ModelInfo] = []
+        failure: PeerSkyError | None = None
+        for provider in self._providers.values():
+            try:
+                found += await provider.models()
+            except PeerSkyError as error:
+                # One server that is down must not hide the models of the others.
+                failure = failure or error
+        if failure and not found:
+            raise failure
+        return found
+
+    async def embed(self, origin: Origin, texts: Sequence[str], model: str | None = None) -> list[list[float]]:
+        """One vector per text, by the chosen model or, for the user, by ``model``.
+
+        Raises:
+            NotAllowed, NotSupported, QuotaExceeded, BackendFailed: as :meth:`chat`.
+        """
+        provider, chosen = self._ready(origin, model)
+        async with self._generation(origin, provider, chosen) as generation:
+            async with self._queues[provider.kind].turn(origin):
+                vectors = await provider.embed(chosen, texts)
+            generation.outcome = "stop"
+            return vectors
+
+    @asynccontextmanager
+    async def chat(self, origin: Origin, request: ChatRequest) -> AsyncIterator[AsyncIterator[ChatChunk]]:
+        """Generate an answer: ``async with bridge.chat(origin, request) as chunks: async for chunk in chunks: …``.
+
+        The wait for a turn is inside; leaving the block, for whatever reason, stops the generation at the back end. The
+        last chunk of a complete answer, and only that, has ``finish_reason``, and ``usage`` where the back end told it.
+
+        Raises:
+            NotAllowed: ``llm_disabled``.
+            NotSupported: ``provider_missing``, ``model_missing``, ``model_not_exposed``, and what the provider cannot.
+            QuotaExceeded: ``queue_full``, and what the provider says.
+            BackendFailed: unreachable, or died in mid-answer (``interrupted``).
+            Cancelled: somebody pressed stop.
+        """
+        provider, model = self._ready(origin, request.model)
+        request = self._with_defaults(request, model)
+        async with AsyncExitStack() as stack:
+            generation = await stack.enter_async_context(self._generation(origin, provider, model))
+            await stack.enter_async_context(self._queues[provider.kind].turn(origin))
+            self._log(
+                "generation-start",
+                origin=str(origin),
+                provider=provider.kind,
+                model=model,
+                waited_ms=generation.age_ms(),
+            )
+            chunks = await stack.enter_async_context(provider.chat(model, request))
+            yield await stack.enter_async_context(aclosing(_whole(chunks, generation)))
+
+    def stop(self, origin: Origin) -> int:
+        """Stop everything this origin has asked for; tells how many questions that were."""
+        stopped = [generation for generation in self._generations.get(origin, ()) if not generation.stopped]
+        for generation in stopped:
+            generation.stop()
+        return len(stopped)
+
+    def subscribe(self, callback: Callable[[Origin, int], None]) -> Callable[[], None]:
+        """Call ``callback(origin, questions that run or wait)`` on the service loop at every change.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        self._subscribers.append(callback)
+        return lambda: self._subscribers.remove(callback) if callback in self._subscribers else None
+
+    async def close(self) -> None:
+        """Stop every generation, wait until each has let go of its back end, and close the back ends."""
+        self._closed = True
+        for origin in list(self._generations):
+            self.stop(origin)
+        await self._idle.wait()
+        for provider in self._providers.values():
+            await provider.close()
+
+    @asynccontextmanager
+    async def _generation(self, origin: Origin, provider: Provider, model: str) -> AsyncIterator[_Generation]:
+        """Count, make stoppable and log one question."""
+        stopper = asyncio.timeout(None)
+        try:
+            async with stopper:
+                generation = _Generation(origin, provider.kind, model, stopper)
+                self._add(generation)
+                try:
+                    yield generation
+                except PeerSkyError as error:
+                    generation.outcome = error.reason
+                    raise
+                except Exception:
+                    generation.outcome = "internal_error"
+                    raise
+                finally:
+                    self._remove(generation)
+        except TimeoutError as error:
+            if not stopper.expired():
+                raise
+            raise Cancelled("The answer was stopped.", reason="stopped") from error
+
+    def _add(self, generation: _Generation) -> None:
+        self._idle.clear()
+        self._generations.setdefault(generation.origin, []).append(generation)
+        self._notify(generation.origin)
+
+    def _remove(self, generation: _Generation) -> None:
+        own = self._generations[generation.origin]
+        own.remove(generation)
+        if not own:
+            del self._generations[generation.origin]
+        if not self._generations:
+            self._idle.set()
+        usage = generation.usage
+        self._log(
+            "generation-end",
+            origin=str(generation.origin),
+            provider=generation.provider,
+            model=generation.model,
+            outcome="stopped" if generation.stopped else generation.outcome,
+            input_tokens=usage.input_tokens if usage else None,
+            output_tokens=usage.output_tokens if usage else None,
+            first_token_ms=generation.first_token_ms,
+            duration_ms=generation.age_ms(),
+        )
+        self._notify(generation.origin)
+
+    def _notify(self, origin: Origin) -> None:
+        for callback in list(self._subscribers):
+            callback(origin, len(self._generations.get(origin, ())))
+
+    def _limit_of(self, provider: Provider) -> Callable[[], int]:
+        return lambda: self._settings.whole("llm.parallel") if provider.is_local else REMOTE_PARALLEL
+
+    def _is_enabled(self, origin: Origin) -> bool:
+        return origin == USER or self._settings.flag("llm.enabled")
+
+    def _choice(self, origin: Origin) -> tuple[str, str]:
+        """The kind of provider and the model that the settings mean for this origin."""
+        settings = self._settings
+        if origin == USER and not (settings.is_stored("llm.provider") or settings.is_stored("llm.baseURL")):
+            return "builtin", STARTER_MODEL
+        named, base_url = settings.text("llm.provider"), settings.text("llm.baseURL")
+        kind = provider_for(named, base_url, "")
+        if not named and kind == "openai":
+            # Only here does the key decide. Reading it may mean asking the keyring, which may ask the user.
+            kind = provider_for(named, base_url, settings.secret("llm.apiKey"))
+        if kind == "builtin" and not settings.is_stored("llm.model"):
+            return kind, STARTER_MODEL
+        return kind, settings.text("llm.model").strip()
+
+    def _ready(self, origin: Origin, wanted: str | None) -> tuple[Provider, str]:
+        """The provider and the model that answer, or the reason why none does."""
+        if self._closed:
+            raise Cancelled("PeerSky is closing.", reason="closing")
+        if not self._is_enabled(origin):
+            raise NotAllowed("Local AI is switched off; turn it on in peersky://settings/llm.", reason="llm_disabled")
+        kind, model = self._choice(origin)
+        provider = self._providers.get(kind)
+        if provider is None:
+            raise NotSupported(
+                f"This version of PeerSky cannot use {_PROVIDER_NAMES.get(kind, kind)} yet; "
+                "choose the built-in engine in peersky://settings/llm.",
+                reason="provider_missing",
+            )
+        if wanted and wanted != model:
+            if origin != USER:
+                raise NotSupported(
+                    "The page asked for a model that is not the one you chose; "
+                    "leave the option model out, or choose that model in peersky://settings/llm.",
+                    reason="model_not_exposed",
+                    param="model",
+                )
+            model = wanted
+        if not model:
+            raise NotSupported("No model is chosen; choose one in peersky://settings/llm.", reason="model_missing")
+        return provider, model
+
+    def _with_defaults(self, request: ChatRequest, model: str) -> ChatRequest:
+        temperature, max_tokens = request.temperature, request.max_tokens
+        return replace(
+            request,
+            model=model,
+            temperature=self._settings.number("llm.temperature") if temperature is None else temperature,
+            max_tokens=self._settings.whole("llm.maxTokens") if max_tokens is None else max_tokens,
+        )
+
+
+def _sees_all_models(origin: Origin) -> bool:
+    return origin == USER or (origin.is_internal and "models" in INTERNAL_APIS.get(origin.host, frozenset()))
+
+
+async def _whole(chunks: AsyncIterator[ChatChunk], generation: _Generation) -> AsyncGenerator[ChatChunk, None]:
+    """The chunks, the last one joined with a usage that came after it; an error if the answer just ends."""
+    last: ChatChunk | None = None
+    async for chunk in chunks:
+        if last is None and not chunk.finish_reason:
+            generation.saw(chunk)
+            yield chunk
+        else:
+            last = replace(last, usage=chunk.usage or last.usage) if last else chunk
+    if last is None:
+        raise BackendFailed("The model stopped in the middle of its answer; ask again.", reason="interrupted")
+    generation.saw(last)
+    yield last
