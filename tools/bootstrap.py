@@ -43,7 +43,7 @@ PURPOSES = {
 # dev.txt repeats all of runtime.txt; tests/unit/tools/test_bootstrap.py holds it to that.
 INCLUDES = {"dev": ["runtime"]}
 
-# Unpacked, packages take about this many times what was downloaded (measured: 2.6 for the runtime).
+# Unpacked, packages take about this many times what was downloaded (measured: 2.7 for the runtime).
 UNPACKED_FACTOR = 3
 
 
@@ -200,7 +200,7 @@ def install(venv: Path, name: str, already: list[str]) -> None:
         need_mb = size_bytes * (1 + UNPACKED_FACTOR) / 1e6
         raise BootstrapError(f"not enough room: {free_bytes / 1e6:.0f} MB are free, about {need_mb:.0f} MB needed.")
     requirement_file = ROOT / "requirements" / f"{name}.txt"
-    pip(venv, "install", "--require-hashes", "--only-binary", ":all:", "-r", str(requirement_file))
+    pip(venv, "install", "--no-user", "--require-hashes", "--only-binary", ":all:", "-r", str(requirement_file))
 
 
 def link_project(venv: Path) -> None:
@@ -208,12 +208,13 @@ def link_project(venv: Path) -> None:
 
     Without build isolation: the build backend is pinned in the requirement files like everything else.
     """
-    pip(venv, "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT))
+    isolated = ["--no-user", "--no-deps", "--no-build-isolation", "--no-index"]
+    pip(venv, "install", "--quiet", *isolated, "-e", str(ROOT))
 
 
 def pip(venv: Path, *arguments: str) -> None:
-    """Run pip, whose own output is the progress that people see."""
-    command = [str(venv_python(venv)), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+    """Run pip, whose own output is the progress that people see. `-I`: neither PYTHONPATH nor this folder counts."""
+    command = [str(venv_python(venv)), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
     if subprocess.run(command, check=False).returncode:
         raise BootstrapError(
             "pip could not install the packages; its reason is above. Most often the network is away or the disk "
