@@ -1,0 +1,381 @@
+"""The built-in engine: one child process, started on first use, stopped when idle. Runs on the service loop.
+
+Facts about llama.cpp's server that shape this file:
+
+* it closes the connection after each streamed reply, in spite of what it announces, so no connection is used twice;
+* it cancels streamed replies only, so everything but embeddings is streamed;
+* it sends the reply's head when a request gets a slot. Requests beyond the slots wait here, in order, so a head that
+  does not come in time means that the engine hangs;
+* while it works in silence it sends comments every :data:`PING_S`; silence therefore means that it hangs, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import secrets
+import ssl
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from peersky.core.errors import BackendFailed, ModelFileInvalid, NotEnoughMemory, PeerSkyError
+from peersky.core.sse import SseDecoder
+from peersky.llm.gguf_head import GgufHead
+from peersky.llm.openai_stream import error_of
+from peersky.system.children import Child, ChildRefused, Launch, Log, State, Supervisor
+from peersky.system.tasks import TaskOwner
+
+NAME: Final = "The built-in engine"
+BATCH_TOKENS: Final = 256
+"""Tokens worked on between two looks at cancelled requests; larger makes stopping slow and nothing faster."""
+
+CACHE_RAM_MIB: Final = 256
+"""Memory for prompts of conversations that lost their slot."""
+
+PING_S: Final = 10
+KEPT_FREE_BYTES: Final = 1024**3
+"""Memory that loading a model must leave to the rest of the computer."""
+
+ADDRESS_SPACE_SLACK_BYTES: Final = 4 * 1024**3
+MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
+_GIB: Final = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How an engine runs its model.
+
+    Attributes:
+        context_length: tokens of one conversation.
+        parallel: answers written at once.
+        embedding: makes embeddings instead of text.
+        header_timeout_s: from sending a request to the head of the reply.
+        silence_timeout_s: longest time without a byte within a reply.
+        ready_timeout_s: longest time that loading may take.
+    """
+
+    context_length: int
+    parallel: int = 2
+    embedding: bool = False
+    header_timeout_s: float = 60.0
+    silence_timeout_s: float = 120.0
+    ready_timeout_s: float = 600.0
+
+
+def free_memory_bytes() -> int | None:
+    """Memory that can be had without pushing others out, in bytes; None where the system does not tell."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return None
+    found = re.search(r"^MemAvailable:\s+(\d+) kB$", text, re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
+
+
+class Engine:
+    """One model in one child process. Belongs to one event loop.
+
+    Args:
+        model_file: the GGUF file.
+        head: what :func:`~peersky.llm.gguf_head.read_head` said of it.
+        options: how to run it.
+        idle_timeout_s: the process is stopped after this time without a request; may be assigned later.
+        log: told of starts and ends of the process.
+        free_memory: tells how much memory is free, in bytes, or None if unknown.
+        supervisor_options: passed on to :class:`~peersky.system.children.Supervisor`.
+    """
+
+    def __init__(
+        self,
+        model_file: Path,
+        head: GgufHead,
+        options: EngineOptions,
+        *,
+        idle_timeout_s: float,
+        log: Log,
+        free_memory: Callable[[], int | None] = free_memory_bytes,
+        **supervisor_options: Any,
+    ) -> None:
+        self.idle_timeout_s = idle_timeout_s
+        self._file = model_file
+        self._head = head
+        self._options = options
+        self._free_memory = free_memory
+        self._key = ""
+        self._supervisor = Supervisor(
+            NAME, self._launch, log, ready_timeout_s=options.ready_timeout_s, **supervisor_options
+        )
+        self._tasks = TaskOwner(NAME)
+        self._slots = asyncio.Semaphore(options.parallel)
+        self._holds = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._timer: asyncio.TimerHandle | None = None
+        # An empty context: there is no TLS on loopback, and the default one would read all certificates.
+        self._client = httpx.AsyncClient(
+            trust_env=False,
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
+
+    @property
+    def state(self) -> State:
+        return self._supervisor.state
+
+    @property
+    def busy(self) -> bool:
+        """Requests run or wait."""
+        return self._holds > 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """Estimate of the memory that the process takes."""
+        return self._head.memory_bytes(self._options.context_length * self._options.parallel, self._batch_tokens)
+
+    def sentence(self) -> str:
+        """The state for people."""
+        return self._supervisor.sentence()
+
+    def reset(self) -> None:
+        """Allow starts again after a crash loop."""
+        self._supervisor.reset()
+
+    async def child(self) -> Child:
+        """The process, loaded and ready.
+
+        Raises:
+            NotEnoughMemory: the model does not fit; with the numbers.
+            ModelFileInvalid: llama.cpp cannot load the file; with its reason.
+            BackendFailed: the process died (``unreachable``), too often (``crash_loop``).
+        """
+        try:
+            return await self._supervisor.child()
+        except ChildRefused as error:
+            raise self._refusal(error) from error
+
+    @asynccontextmanager
+    async def stream(self, payload: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[str]]:
+        """Ask for one streamed answer and read its events' data. Leaving the block stops the engine's work on it.
+
+        Args:
+            payload: body for ``/v1/chat/completions``, with ``stream`` true.
+
+        Raises:
+            BackendFailed: the engine died or hung (``interrupted``) or could not be started.
+            ContextExceeded, InvalidRequest, NotSupported: the engine refused the request.
+        """
+        async with (
+            self._slot(),
+            self._reply("/v1/chat/completions", payload) as (child, reply),
+            aclosing(self._events(child, reply)) as events,
+        ):
+            yield events
+
+    async def post(self, path: str, payload: Mapping[str, Any]) -> Any:
+        """Send a request that is answered at once, and return the decoded JSON. Raises as :meth:`stream` does."""
+        async with self._slot(), self._reply(path, payload) as (child, reply):
+            body = bytearray()
+            async with aclosing(self._bytes(child, reply)) as chunks:
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) > MAX_REPLY_BYTES:
+                        raise BackendFailed(f"{NAME} sent an endless reply.", reason="backend_error")
+            return json.loads(body)
+
+    async def wait_idle(self) -> None:
+        """Wait until no request runs or waits."""
+        await self._idle.wait()
+
+    async def stop(self) -> None:
+        """End the process. The next request starts it anew."""
+        self._disarm()
+        await self._supervisor.stop()
+
+    async def close(self) -> None:
+        """End everything for good. Safe to call twice."""
+        self._disarm()
+        await self._supervisor.close()
+        await self._tasks.close()
+        await self._client.aclose()
+
+    # The process
+
+    @property
+    def _batch_tokens(self) -> int:
+        # A text to embed must fit into one batch.
+        return self._options.context_length if self._options.embedding else BATCH_TOKENS
+
+    def _launch(self) -> Launch:
+        need = self.memory_bytes
+        free = self._free_memory()
+        if free is not None and need > free - KEPT_FREE_BYTES:
+            raise self._no_room(need, max(0, free - KEPT_FREE_BYTES))
+        self._key = secrets.token_urlsafe(32)
+        options = self._options
+        config = {
+            "parent_pid": os.getpid(),
+            "model": str(self._file),
+            "key": self._key,
+            "n_ctx": options.context_length * options.parallel,
+            "n_parallel": options.parallel,
+            "n_batch": self._batch_tokens,
+            "cache_ram_mib": CACHE_RAM_MIB,
+            "embedding": options.embedding,
+            "ping_s": PING_S,
+            "address_space_bytes": need + CACHE_RAM_MIB * 1024**2 + ADDRESS_SPACE_SLACK_BYTES,
+        }
+        script = Path(__file__).with_name("engine_child.py")
+        # -P: the script's neighbours must not hide modules of the standard library.
+        return Launch((sys.executable, "-P", str(script)), json.dumps(config))
+
+    def _no_room(self, need: int, free: int) -> NotEnoughMemory:
+        return NotEnoughMemory(
+            f"The model {self._file.stem} needs about {need / _GIB:.1f} GB of memory and {free / _GIB:.1f} GB can be "
+            "used now. Close other programs, choose a smaller model, or lower the context length in the settings.",
+            requested=need,
+            quota=free,
+        )
+
+    def _refusal(self, error: ChildRefused) -> PeerSkyError:
+        reason = llama_reason(error.stderr) or error.message
+        if re.search(r"alloc|out of memory", reason, re.IGNORECASE):
+            free = self._free_memory()
+            return self._no_room(self.memory_bytes, max(0, (free or 0) - KEPT_FREE_BYTES))
+        return ModelFileInvalid(f"The model file {self._file.name} cannot be loaded: {reason.rstrip('.')}.")
+
+    # Requests
+
+    def hold(self) -> None:
+        """Say that a request is coming: until :meth:`release`, the engine is not idle."""
+        self._holds += 1
+        self._idle.clear()
+        self._disarm()
+
+    def release(self) -> None:
+        """Take back one :meth:`hold`."""
+        self._holds -= 1
+        if not self._holds:
+            self._idle.set()
+            self._timer = asyncio.get_running_loop().call_later(self.idle_timeout_s, self._idle_for_long)
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        self.hold()
+        try:
+            async with self._slots:
+                yield
+        finally:
+            self.release()
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _idle_for_long(self) -> None:
+        self._tasks.start(self._stop_if_idle(), "idle stop")
+
+    async def _stop_if_idle(self) -> None:
+        if not self.busy:
+            await self._supervisor.stop()
+
+    @asynccontextmanager
+    async def _reply(self, path: str, payload: Mapping[str, Any]) -> AsyncIterator[tuple[Child, httpx.Response]]:
+        child, reply = await self._send(path, payload)
+        try:
+            if reply.status_code != 200:
+                raise await self._error(child, reply)
+            yield child, reply
+        finally:
+            await reply.aclose()
+
+    async def _send(self, path: str, payload: Mapping[str, Any]) -> tuple[Child, httpx.Response]:
+        options = self._options
+        timeout = httpx.Timeout(options.silence_timeout_s, connect=options.header_timeout_s)
+        for last_try in (False, True):
+            child = await self.child()
+            request = self._client.build_request(
+                "POST",
+                f"http://127.0.0.1:{child.ready['port']}{path}",
+                json=payload,
+                headers={"Authorization": f"Bearer {self._key}"},
+                timeout=timeout,
+            )
+            try:
+                async with asyncio.timeout(options.header_timeout_s):
+                    return child, await self._client.send(request, stream=True)
+            except (TimeoutError, httpx.TimeoutException) as error:
+                raise self._hung(child, options.header_timeout_s) from error
+            except httpx.TransportError as error:
+                died = await self._died(child)
+                # It died before it got the question (while idle, most likely): nothing is lost by asking again.
+                if last_try or not isinstance(error, httpx.ConnectError):
+                    raise died from error
+        raise AssertionError("unreachable")
+
+    async def _events(self, child: Child, reply: httpx.Response) -> AsyncGenerator[str, None]:
+        decoder = SseDecoder()
+        async with aclosing(self._bytes(child, reply)) as chunks:
+            async for chunk in chunks:
+                for event in decoder.feed(chunk):
+                    yield event
+        for event in decoder.finish():
+            yield event
+
+    async def _bytes(self, child: Child, reply: httpx.Response) -> AsyncGenerator[bytes, None]:
+        try:
+            async for chunk in reply.aiter_raw():
+                yield chunk
+        except httpx.TimeoutException as error:
+            raise self._hung(child, self._options.silence_timeout_s) from error
+        except httpx.TransportError as error:
+            raise await self._died(child) from error
+
+    async def _error(self, child: Child, reply: httpx.Response) -> PeerSkyError:
+        body = bytearray()
+        async with aclosing(self._bytes(child, reply)) as chunks:
+            async for chunk in chunks:
+                body += chunk[: MAX_REPLY_BYTES - len(body)]
+        text = body.decode("utf-8", "replace")
+        with contextlib.suppress(ValueError):
+            return error_of(reply.status_code, json.loads(text), NAME)
+        return error_of(reply.status_code, text, NAME)
+
+    def _hung(self, child: Child, after_s: float) -> BackendFailed:
+        child.kill()
+        return BackendFailed(
+            f"{NAME} did not respond for {after_s:g} s and was stopped. Ask again: it starts anew.",
+            reason="interrupted",
+        )
+
+    async def _died(self, child: Child) -> BackendFailed:
+        # The broken connection is noticed before the exit is.
+        await asyncio.wait({child.exited}, timeout=2.0)
+        how = NAME + " broke the connection"
+        if child.exited.done():
+            how = self._supervisor.last_outcome.rstrip(".") if not child.stopping else NAME + " was stopped"
+        return BackendFailed(f"{how} before the answer was finished. Ask again: it starts anew.", reason="interrupted")
+
+
+def llama_reason(stderr: tuple[str, ...]) -> str:
+    """The sentence in llama.cpp's error output that says why a model was not loaded; empty if there is none."""
+    first = ""
+    for line in stderr:
+        found = re.match(r"[\d.]*\s*E\s+(.*)", line)
+        if not found:
+            continue
+        text = re.sub(r"^(srv|cmn|slot|que)\s+", "", found[1])
+        text = re.sub(r"^\w+:\s+", "", text).strip()
+        if text.startswith("error loading model: ") and "failed to load model from" not in text:
+            return text.removeprefix("error loading model: ")
+        first = first or text
+    return first
