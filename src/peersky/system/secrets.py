@@ -34,28 +34,42 @@ class Keyring(Protocol):
     def delete_password(self, service: str, username: str) -> None: ...
 
 
+def no_keyring() -> Keyring | None:
+    """For a :class:`SecretStore` that uses its file and nothing else."""
+    return None
+
+
 class SecretStore:
     """Secrets by name. Thread-safe; each is read from the keyring at most once.
 
     Args:
         file: the file that is used where no keyring is; its directory tells profiles apart in the keyring.
-        keyring: the keyring to use; None: only the file. :func:`system_keyring` finds the system's.
+        find_keyring: finds the keyring, once, when a secret is first needed: :func:`system_keyring` does that.
     """
 
-    def __init__(self, file: Path, keyring: Keyring | None = None) -> None:
+    def __init__(self, file: Path, find_keyring: Callable[[], Keyring | None] = no_keyring) -> None:
         self._file = file
-        self._keyring = keyring
+        self._find_keyring = find_keyring
         self._service = f"PeerSky {file.parent}"
+        self._found: Keyring | None = None
         self._known: dict[str, str | None] = {}
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
-        return f"SecretStore({self.where}, {len(self._known)} read)"
+        return f"SecretStore({str(self._file)!r}, {len(self._known)} known)"
 
     @property
     def where(self) -> Literal["keyring", "file"]:
         """Where a secret that is set now will be kept."""
         return "keyring" if self._keyring else "file"
+
+    @property
+    def _keyring(self) -> Keyring | None:
+        with self._lock:
+            if self._find_keyring is not no_keyring:
+                self._found = self._find_keyring()
+                self._find_keyring = no_keyring
+            return self._found
 
     def get(self, name: str) -> str | None:
         """The secret, or None where there is none.
@@ -135,7 +149,7 @@ class SecretStore:
             return within(CALL_TIMEOUT_S, work)
         except Exception as error:  # noqa: BLE001  # back ends raise what their D-Bus or system library raises
             _log.warning("The system's keyring failed (%s); keys are kept in a file.", type(error).__name__)
-            self._keyring = None
+            self._found = None
             return otherwise
 
     def _read_file(self) -> dict[str, str | None]:

@@ -1,0 +1,82 @@
+"""The composition root: builds the services of one profile and hands each what it needs. No globals, no Qt."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Final
+
+from starlette.types import ASGIApp
+
+import peersky
+from peersky.core.trust import Policy
+from peersky.llm.bridge import Bridge
+from peersky.llm.providers.builtin import BuiltinProvider
+from peersky.system.logbook import Logbook, LogbookHandler
+from peersky.system.paths import Profile
+from peersky.system.prompt_port import PromptPort
+from peersky.system.secrets import SecretStore, system_keyring
+from peersky.system.settings_store import SettingsStore
+from peersky.system.tasks import TaskOwner
+from peersky.web.llm_app import make_llm_app
+from peersky.web.pages_app import make_pages_app
+
+ASSETS: Final = Path(peersky.__file__).parent / "assets"
+
+
+class Services:
+    """Everything that runs behind the URL schemes. Made by :func:`open_services`, on the service loop.
+
+    Attributes:
+        apps: the ASGI app of each URL scheme.
+        tasks: owner of tasks that belong to no part in particular.
+        prompts: through which a service asks the user.
+    """
+
+    def __init__(self, profile: Profile, settings: SettingsStore, logbook: Logbook, prompts: PromptPort) -> None:
+        self.profile = profile
+        self.settings = settings
+        self.logbook = logbook
+        self.prompts = prompts
+        self.tasks = TaskOwner("services")
+        builtin = BuiltinProvider(settings, profile.models_dir, logbook.record)
+        self.bridge = Bridge(settings, {builtin.kind: builtin}, logbook.record)
+        self.apps: dict[str, ASGIApp] = {
+            "peersky": make_pages_app(settings, self.bridge, self.policy, ASSETS),
+            "llm": make_llm_app(self.bridge, self.policy),
+        }
+        self._log_handler = LogbookHandler(logbook)
+        logging.getLogger().addHandler(self._log_handler)
+
+    def policy(self) -> Policy:
+        """What the user decided about origins, as it stands now."""
+        allowlist = self.settings.get("trust.allowlist")
+        assert isinstance(allowlist, list)
+        return Policy(frozenset(allowlist))
+
+    async def close(self) -> None:
+        """Stop what runs: answers, engines, tasks. Safe to call twice."""
+        try:
+            await self.tasks.close()
+            await self.bridge.close()
+        finally:
+            logging.getLogger().removeHandler(self._log_handler)
+
+
+async def open_services(profile: Profile, prompts: PromptPort) -> Services:
+    """Build the services of a profile whose lock the caller holds.
+
+    Args:
+        prompts: how to ask the user; :class:`~peersky.system.prompt_port.NobodyToAsk` without a window.
+
+    Raises:
+        ProfileUnusable: the settings cannot be read.
+    """
+    secrets = SecretStore(profile.secrets_file, system_keyring)
+    logbook = Logbook(profile.log_file, secrets.known_values)
+    # A key in the file is moved to the keyring here, and a keyring may take its time.
+    settings = await asyncio.to_thread(SettingsStore, profile.settings_file, secrets)
+    for notice in settings.notices:
+        logbook.record("settings.notice", text=notice)
+    return Services(profile, settings, logbook, prompts)
