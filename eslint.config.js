@@ -43,7 +43,7 @@ const correctness = {
   "no-unsafe-optional-chaining": "error",
   "no-unused-expressions": "error",
   "no-unused-vars": ["error", { argsIgnorePattern: "^_" }],
-  "no-use-before-define": ["error", { functions: false, classes: false }],
+  "no-use-before-define": ["error", { functions: false, classes: false, variables: false }],
   "use-isnan": "error",
   "valid-typeof": "error",
 };

