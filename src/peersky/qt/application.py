@@ -1,0 +1,78 @@
+"""The QApplication: Chromium's switches, the sandbox rule, and the hook without which an exception ends the browser."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Final
+
+from PyQt6.QtWidgets import QApplication
+
+from peersky.core.errors import NotAllowed
+from peersky.qt.schemes import register_schemes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+# Requests that Chromium would make on its own account: none of them is the user's.
+_QUIET: Final = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-domain-reliability",
+    "--disable-sync",
+    "--no-pings",
+    "--disable-features=OptimizationHints,MediaRouter,Translate,AutofillServerCommunication,DnsOverHttps",
+)
+_FLAGS: Final = "QTWEBENGINE_CHROMIUM_FLAGS"
+
+
+def is_root() -> bool:
+    """Whether Chromium will refuse its sandbox because of who runs it."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def create_application(*, headless: bool, on_error: Callable[[str], None]) -> QApplication:
+    """Make the one QApplication, with our URL schemes registered before it.
+
+    Args:
+        headless: no window system is used. Only then may root run it, without the sandbox, which stderr is told.
+        on_error: takes the traceback of an exception that reached Qt.
+
+    Raises:
+        NotAllowed: root asked for a window: Chromium's sandbox does not work for root, and users never run without it.
+    """
+    flags = [*_QUIET]
+    if is_root():
+        if not headless:
+            raise NotAllowed(
+                "Chromium's sandbox, which keeps web pages away from your files, does not work for root: start PeerSky "
+                "as an ordinary user, for example with `runuser -u NAME -- make run`.",
+                reason="root_without_sandbox",
+            )
+        print("peersky: running as root, so headless and without Chromium's sandbox", file=sys.stderr)  # noqa: T201
+        flags.append("--no-sandbox")
+    if headless:
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+        flags.append("--disable-gpu")
+    os.environ[_FLAGS] = " ".join([*flags, *os.environ.get(_FLAGS, "").split()])
+    _hook_exceptions(on_error)
+    register_schemes()
+    application = QApplication.instance() or QApplication(sys.argv[:1])
+    assert isinstance(application, QApplication)
+    application.setApplicationName("PeerSky")
+    application.setApplicationDisplayName("PeerSky")
+    return application
+
+
+def _hook_exceptions(on_error: Callable[[str], None]) -> None:
+    """PyQt aborts the process on an exception in a slot or virtual unless there is a hook: log it and go on."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+            return
+        on_error("".join(traceback.format_exception(kind, error, trace)))
+
+    sys.excepthook = hook

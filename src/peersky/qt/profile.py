@@ -1,0 +1,138 @@
+"""A QWebEngineProfile whose URL schemes are served by ASGI apps, with the scripts that trusted pages get."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from PyQt6.QtCore import QCoreApplication, QEvent
+from PyQt6.QtWebEngineCore import QWebEngineProfile, QWebEngineScript, QWebEngineSettings
+
+from peersky.core.trust import is_trusted
+from peersky.qt.asgi_scheme import AsgiSchemeHandler
+from peersky.qt.page import PeerSkyPage
+from peersky.qt.stamp import StampingInterceptor
+from peersky.web.uploads import UploadSessions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from PyQt6.QtCore import QObject
+
+    from peersky.core.trust import Policy
+    from peersky.qt.asgi_scheme import ASGIApp
+    from peersky.qt.service_thread import ServiceThread
+    from peersky.web.asker import Asker
+
+INJECTED: Final = Path(__file__).parent.parent / "assets" / "inject"
+
+
+class WebProfile:
+    """Chromium's profile for PeerSky. Main thread only.
+
+    Args:
+        apps: ASGI app by URL scheme.
+        services: where the apps run.
+        policy: the user's trust decisions, read at each request.
+        storage: directory for localStorage and the like; None keeps nothing.
+        spool_dir: where large uploads wait.
+        on_error: takes one line about a fault, for the log.
+    """
+
+    def __init__(
+        self,
+        apps: Mapping[str, ASGIApp],
+        services: ServiceThread,
+        policy: Callable[[], Policy],
+        storage: Path | None,
+        spool_dir: Path,
+        on_error: Callable[[str], None],
+    ) -> None:
+        self._policy, self._on_error, self._services, self._spool_dir = policy, on_error, services, spool_dir
+        self.qt = QWebEngineProfile() if storage is None else QWebEngineProfile("peersky")
+        if storage is not None:
+            self.qt.setPersistentStoragePath(str(storage / "storage"))
+            self.qt.setCachePath(str(storage / "cache"))
+        self._interceptor = StampingInterceptor(on_error)
+        self.qt.setUrlRequestInterceptor(self._interceptor)
+        self._handlers: dict[str, AsgiSchemeHandler] = {}
+        for scheme, app in apps.items():
+            self.serve(scheme, app)
+        self._set_attributes()
+        self.refresh_scripts()
+
+    def serve(self, scheme: str, app: ASGIApp) -> None:
+        """Serve an app at a scheme, in place of whatever was served there."""
+        if scheme in self._handlers:
+            self.qt.removeUrlSchemeHandler(self._handlers[scheme])
+        sliced = UploadSessions(app, self._spool_dir / scheme)
+        handler = AsgiSchemeHandler(
+            scheme, sliced, self._services, self._interceptor.asker, self._may_send_body, self._on_error
+        )
+        self._handlers[scheme] = handler
+        self.qt.installUrlSchemeHandler(scheme.encode(), handler)
+
+    def new_page(self, parent: QObject | None = None) -> PeerSkyPage:
+        """A page of this profile."""
+        return PeerSkyPage(self.qt, parent, self._on_error)
+
+    def refresh_scripts(self) -> None:
+        """Give pages loaded from now on the scripts that fit the user's present decisions."""
+        scripts = self.qt.scripts()
+        if scripts is None:
+            return
+        scripts.clear()
+        script = QWebEngineScript()
+        script.setName("peersky")
+        script.setSourceCode(injected_source(self._policy()))
+        script.setInjectionPoint(QWebEngineScript.InjectionPoint.DocumentCreation)
+        script.setWorldId(QWebEngineScript.ScriptWorldId.MainWorld)
+        script.setRunsOnSubFrames(True)
+        scripts.insert(script)
+
+    def close(self) -> None:
+        """Let Chromium's profile go. Every page of it must be gone before, or Chromium aborts."""
+        for handler in self._handlers.values():
+            self.qt.removeUrlSchemeHandler(handler)
+        self.qt.deleteLater()
+        # Deleted here and now: at interpreter exit the order would be anybody's guess.
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+
+    def _may_send_body(self, asker: Asker) -> bool:
+        """Without a stamp nothing may be written, and an untrusted page has nothing to send to our schemes."""
+        return asker.top is not None and is_trusted(asker.origin, self._policy())
+
+    def _set_attributes(self) -> None:
+        settings, attribute = self.qt.settings(), QWebEngineSettings.WebAttribute
+        if settings is None:
+            return
+        for name, value in {
+            attribute.FullScreenSupportEnabled: True,
+            attribute.ScrollAnimatorEnabled: True,
+            attribute.PluginsEnabled: False,
+            attribute.ErrorPageEnabled: False,
+            attribute.DnsPrefetchEnabled: False,
+            attribute.HyperlinkAuditingEnabled: False,
+            attribute.WebRTCPublicInterfacesOnly: True,
+            attribute.LocalContentCanAccessRemoteUrls: False,
+            attribute.LocalContentCanAccessFileUrls: False,
+            attribute.PdfViewerEnabled: True,
+        }.items():
+            settings.setAttribute(name, value)
+
+
+def injected_source(policy: Policy) -> str:
+    """The script that every page and frame gets at document creation; it leaves untrusted frames at once."""
+    config = js_literal({"allowlist": sorted(policy.allowlist), "blocked": sorted(policy.blocked)})
+    parts = [(INJECTED / name).read_text(encoding="utf-8") for name in ("trust.js", "fetch.js", "llm.js")]
+    trust, *rest = parts
+    wrapped = "\n".join(f"(() => {{\n{part}\n}})();" for part in rest)
+    return (
+        f"(() => {{ 'use strict'; const config = {config};\n{trust}\nif (!isTrustedFrame()) return;\n{wrapped}\n}})();"
+    )
+
+
+def js_literal(value: object) -> str:
+    """A value as JavaScript source: the only way in which Python puts data into a script."""
+    return json.dumps(value).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

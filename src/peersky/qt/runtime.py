@@ -1,0 +1,137 @@
+"""The browser without its window: services in their thread, and the web profile that pages live in.
+
+The window (:mod:`peersky.qt.window`) and the headless commands (:mod:`peersky.qt.headless`) both stand on it. A
+QApplication must exist (:func:`peersky.qt.application.create_application`).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from PyQt6.QtCore import QObject, pyqtSignal
+
+from peersky.core.origins import parse_origin
+from peersky.qt.profile import WebProfile
+from peersky.qt.service_thread import ServiceThread
+from peersky.system.profile_lock import ProfileLock
+from peersky.system.prompt_port import NobodyToAsk
+from peersky.web.compose import Services, open_services
+from peersky.web.control import ControlServer
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from concurrent.futures import Future
+
+    from PyQt6.QtWebEngineCore import QWebEngineProfile
+
+    from peersky.core.origins import Origin
+    from peersky.core.trust import Policy
+    from peersky.qt.page import PeerSkyPage
+    from peersky.system.paths import Profile
+    from peersky.system.prompt_port import PromptPort
+    from peersky.system.settings_store import SettingsStore
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Activity(QObject):
+    """What happens on the service thread, as signals on the main thread."""
+
+    changed = pyqtSignal(str, int)
+    """A serialised origin, and how many questions of it run or wait."""
+
+    settings_changed = pyqtSignal(object)
+    """Keys of the settings that changed (a frozenset)."""
+
+    open_requested = pyqtSignal(object)
+    """The command line asks for a tab with this address, or (None) for the window."""
+
+
+class Runtime:
+    """Services, control socket and web profile of one profile directory, from :meth:`start` to :meth:`close`.
+
+    Args:
+        profile: the profile directory.
+        prompts: how services ask the user; None: nobody is there to ask.
+
+    Raises:
+        ProfileUnusable: another process uses the profile, or it cannot be used.
+    """
+
+    def __init__(self, profile: Profile, prompts: PromptPort | None = None) -> None:
+        self._closed = False
+        self.activity = Activity()
+        self._profile = profile
+        self._lock = ProfileLock.acquire(profile)
+        self._services_thread = ServiceThread()
+        try:
+            self.services = self.call(self._open(prompts or NobodyToAsk())).result()
+        except BaseException:
+            self._services_thread.stop()
+            self._lock.release()
+            raise
+        self.settings: SettingsStore = self.services.settings
+        self.web = WebProfile(
+            self.services.apps,
+            self._services_thread,
+            self.policy,
+            profile.web_dir,
+            profile.spool_dir,
+            _log.error,
+        )
+        self.activity.settings_changed.connect(self._apply_settings)
+        self._unsubscribe = self.settings.subscribe(self.activity.settings_changed.emit)
+
+    async def _open(self, prompts: PromptPort) -> Services:
+        services = await open_services(self._profile, prompts)
+        self._control = ControlServer(services, "browser", self.activity.open_requested.emit)
+        services.bridge.subscribe(lambda origin, count: self.activity.changed.emit(str(origin), count))
+        return services
+
+    @property
+    def profile(self) -> QWebEngineProfile:
+        """Chromium's profile."""
+        return self.web.qt
+
+    def policy(self) -> Policy:
+        """What the user decided about origins, as it stands now."""
+        return self.services.policy()
+
+    def new_page(self, parent: QObject | None = None) -> PeerSkyPage:
+        """A page of the profile."""
+        return self.web.new_page(parent)
+
+    def call(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine on the service loop."""
+        return self._services_thread.call(work)
+
+    def stop_generation(self, origin: str) -> None:
+        """Stop every answer that is being written for an origin."""
+
+        async def stop(asker: Origin) -> None:
+            self.services.bridge.stop(asker)
+
+        self._services_thread.submit(stop(parse_origin(origin)), "stop")
+
+    def _apply_settings(self, keys: frozenset[str]) -> None:
+        if "trust.allowlist" in keys:
+            self.web.refresh_scripts()
+
+    def close(self) -> None:
+        """Stop engines and services, and give the profile back. Every page must be gone before. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._unsubscribe()
+        self.web.close()
+        try:
+            self.call(self._close()).result(timeout=15)
+        finally:
+            self._services_thread.stop()
+            self._lock.release()
+
+    async def _close(self) -> None:
+        await self._control.close()
+        await self.services.close()

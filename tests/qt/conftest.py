@@ -1,0 +1,72 @@
+"""The real QtWebEngine in this process, with ASGI apps of the test's own at the schemes."""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from peersky.core.trust import Policy
+from peersky.qt.application import create_application
+from peersky.qt.driver import PageDriver
+from peersky.qt.profile import WebProfile
+from peersky.qt.service_thread import ServiceThread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from PyQt6.QtWidgets import QApplication
+
+
+class Errors(list[str]):
+    """Faults that the Qt side reported. A test fails when one is left unread."""
+
+
+@pytest.fixture(scope="session")
+def qt_application() -> QApplication:
+    return create_application(headless=True, on_error=Errors().append)
+
+
+class World:
+    """Apps at schemes, and pages that load them."""
+
+    def __init__(self, spool: Path, apps: Mapping[str, Any]) -> None:
+        self.errors = Errors()
+        self.policy = Policy()
+        self.services = ServiceThread(self.errors.append)
+        self.profile = WebProfile(apps, self.services, lambda: self.policy, None, spool, self.errors.append)
+        self._drivers: list[PageDriver] = []
+
+    def page(self, url: str | None = None) -> PageDriver:
+        driver = PageDriver(self.profile.new_page())
+        self._drivers.append(driver)
+        if url is not None:
+            driver.load(url)
+        return driver
+
+    def close(self) -> None:
+        # Pages before their profile, or Chromium aborts.
+        for driver in self._drivers:
+            driver.page.deleteLater()
+        self._drivers.clear()
+        self.services.stop()
+
+
+@pytest.fixture
+def world(qt_application: QApplication, tmp_path: Path) -> Iterator[Callable[..., World]]:
+    worlds: list[World] = []
+
+    def make(**apps: Any) -> World:
+        worlds.append(World(tmp_path / f"spool-{len(worlds)}", apps))
+        return worlds[-1]
+
+    yield make
+    errors = [error for one in worlds for error in one.errors]
+    for one in worlds:
+        one.close()
+        qt_application.processEvents()
+    worlds.clear()
+    gc.collect()
+    assert not errors
