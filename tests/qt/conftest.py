@@ -35,7 +35,7 @@ class World:
     def __init__(self, spool: Path, apps: Mapping[str, Any]) -> None:
         self.errors = Errors()
         self.policy = Policy()
-        self.services = ServiceThread(self.errors.append)
+        self.services = ServiceThread()
         self.profile = WebProfile(apps, self.services, lambda: self.policy, None, spool, self.errors.append)
         self._drivers: list[PageDriver] = []
 
