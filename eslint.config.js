@@ -83,8 +83,8 @@ export default [
   {
     files: ["src/peersky/assets/**/*.js"],
     languageOptions: {
-      // What shared/ and vendor/ define: classic scripts, since modules do not load from another host of a scheme.
-      globals: { ...globals.browser, PeerSky: "readonly", marked: "readonly", DOMPurify: "readonly" },
+      // What shared/ defines: classic scripts, since modules do not load from another host of a scheme.
+      globals: { ...globals.browser, PeerSky: "readonly" },
     },
   },
   {

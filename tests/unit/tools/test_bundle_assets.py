@@ -10,7 +10,7 @@ import pytest
 
 from tools import bundle_assets
 
-VENDOR = bundle_assets.ROOT / "src" / "peersky" / "assets" / "vendor"
+CHAT = "apps/ai-chat/vendor"
 
 
 @pytest.fixture
@@ -24,33 +24,34 @@ def packages(tmp_path: Path) -> Path:
 
 
 def test_a_bundle_equals_its_packages(packages: Path, tmp_path: Path) -> None:
-    bundle_assets.bundle(packages, tmp_path / "vendor")
-    assert bundle_assets.differences(packages, tmp_path / "vendor") == []
+    bundle_assets.bundle(packages, tmp_path)
+    assert bundle_assets.differences(packages, tmp_path) == []
 
 
 def test_every_difference_is_named(packages: Path, tmp_path: Path) -> None:
-    vendor = tmp_path / "vendor"
-    bundle_assets.bundle(packages, vendor)
+    bundle_assets.bundle(packages, tmp_path)
+    vendor = tmp_path / CHAT
     (vendor / "marked.esm.js").write_text("changed by hand")
-    (vendor / "marked.umd.js").unlink()
+    (vendor / "dompurify.esm.js").unlink()
     (vendor / "left-over.js").write_text("")
-    assert bundle_assets.differences(packages, vendor) == [
-        "left-over.js is not in tools/bundle_assets.py",
-        "marked.esm.js differs from the pinned package",
-        "marked.umd.js is missing",
+    assert bundle_assets.differences(packages, tmp_path) == [
+        f"{CHAT}/left-over.js is not in tools/bundle_assets.py",
+        f"{CHAT}/marked.esm.js differs from the pinned package",
+        f"{CHAT}/dompurify.esm.js is missing",
     ]
 
 
 def test_nothing_of_an_older_bundle_stays(packages: Path, tmp_path: Path) -> None:
-    vendor = tmp_path / "vendor"
-    vendor.mkdir()
+    vendor = tmp_path / CHAT
+    vendor.mkdir(parents=True)
     (vendor / "left-over.js").write_text("")
-    bundle_assets.bundle(packages, vendor)
-    assert {path.name for path in vendor.iterdir()} == bundle_assets.FILES.keys()
+    bundle_assets.bundle(packages, tmp_path)
+    assert {path.name for path in vendor.iterdir()} == set(bundle_assets.FOLDERS[CHAT])
 
 
 def test_what_is_committed_is_complete() -> None:
-    assert {path.name for path in VENDOR.iterdir()} == bundle_assets.FILES.keys()
+    for folder, names in bundle_assets.FOLDERS.items():
+        assert {path.name for path in (bundle_assets.ASSETS / folder).iterdir()} == set(names)
 
 
 @pytest.mark.parametrize("package", ["marked", "dompurify"])
@@ -58,9 +59,8 @@ def test_what_is_committed_has_the_version_of_the_lock(package: str) -> None:
     """`make check` compares every byte; this needs no Node, and catches a lock file changed alone."""
     lock = json.loads((bundle_assets.ROOT / "package-lock.json").read_text("utf-8"))
     version = lock["packages"][f"node_modules/{package}"]["version"]
-    for form in ("esm", "umd"):
-        head = (VENDOR / f"{package}.{form}.js").read_text("utf-8")[:200]
-        assert re.search(rf"\bv?{re.escape(version)}\b", head), head
+    head = (bundle_assets.ASSETS / CHAT / f"{package}.esm.js").read_text("utf-8")[:200]
+    assert re.search(rf"\bv?{re.escape(version)}\b", head), head
 
 
 def test_the_lock_names_no_download_address() -> None:

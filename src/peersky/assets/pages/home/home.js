@@ -1,0 +1,82 @@
+// The home page's half of the conversation with peersky://home/api/: shows what state local AI is in (llm-status)
+// and turns it on with the built-in model when the user says so (llm-enable).
+
+const { request } = globalThis.PeerSky;
+
+const STARTER = "peersky-starter";
+const STARTER_NOTE =
+  "The built-in starter model is a small demonstration: it shows that this computer can answer without a network. " +
+  "For real work, choose a larger model in the settings.";
+
+const parts = Object.fromEntries(
+  ["ai", "state", "text", "note", "problem", "enable", "chat"].map((name) => [
+    name,
+    document.getElementById(name === "ai" ? "ai" : `ai-${name}`),
+  ]),
+);
+
+function show({ state, look, text, note, action }) {
+  parts.state.textContent = state;
+  parts.state.className = `pill ${look}`.trim();
+  parts.text.textContent = text;
+  parts.note.textContent = note ?? "";
+  parts.note.hidden = !note;
+  parts.enable.hidden = action !== "enable";
+  parts.chat.hidden = action !== "chat";
+  parts.problem.hidden = true;
+  parts.ai.setAttribute("aria-busy", "false");
+}
+
+function showStatus(status) {
+  const where = status.isLocal !== false ? "on this computer" : "through a service on the network";
+  const note = status.model === STARTER ? STARTER_NOTE : "";
+  const ownModel = status.provider === "builtin" && status.model && status.model !== STARTER;
+  if (status.enabled && status.supported) {
+    show({ state: "On", look: "on", text: `${status.model} answers ${where}.`, note, action: "chat" });
+  } else if (status.enabled) {
+    const text =
+      "It is switched on, but the model that the settings name cannot answer here. " +
+      "One click takes the built-in model instead.";
+    parts.enable.textContent = "Use the built-in model now";
+    show({ state: "No model", look: "warn", text, note: STARTER_NOTE, action: "enable" });
+  } else {
+    parts.enable.textContent = ownModel ? "Turn local AI on" : "Use the built-in model now";
+    const text = ownModel
+      ? `No page can use a model. One click turns it on again; ${status.model} then answers on this computer.`
+      : "No page can use a model. One click turns it on: pages that you trust can then ask a model that runs " +
+        "on this computer, without a network.";
+    show({ state: "Off", look: "", text, note: ownModel ? "" : STARTER_NOTE, action: "enable" });
+  }
+}
+
+function showProblem(error) {
+  parts.problem.textContent = error.message;
+  parts.problem.hidden = false;
+  parts.ai.setAttribute("aria-busy", "false");
+}
+
+async function refresh() {
+  try {
+    showStatus(await request("/api/llm-status"));
+  } catch (error) {
+    showProblem(error);
+  }
+}
+
+parts.enable.addEventListener("click", async () => {
+  parts.enable.disabled = true;
+  try {
+    showStatus(await request("/api/llm-enable", {}));
+    if (!parts.chat.hidden) parts.chat.focus();
+  } catch (error) {
+    showProblem(error);
+  } finally {
+    parts.enable.disabled = false;
+  }
+});
+
+// The settings may have changed in another tab.
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) refresh();
+});
+refresh();

@@ -1,0 +1,143 @@
+// Form fields out of declared settings: peersky://settings/api/settings says what each one is, this builds label,
+// control, bounds and unit from it, and sends what the user changed.
+
+const { el, request } = globalThis.PeerSky;
+
+// Names for people; a setting without one is shown by its key.
+const LABELS = {
+  "browser.home": "Home page",
+  "browser.searchURL": "Search address",
+  "browser.colorScheme": "Colour scheme",
+  "trust.allowlist": "Allowed sites, one on each line",
+  "llm.contextLength": "Context length",
+  "llm.idleTimeout": "Idle time",
+  "llm.parallel": "Answers at once",
+  "llm.temperature": "Temperature",
+  "llm.maxTokens": "Longest answer",
+};
+const CHOICES = { system: "As the system", light: "Light", dark: "Dark", "": "Automatic" };
+const UNITS = { s: "seconds" };
+
+const idOf = (key) => key.replaceAll(".", "-");
+
+function control(setting, common) {
+  const { value } = setting;
+  if (setting.type === "bool") {
+    return el("input", { ...common, type: "checkbox", class: "switch", role: "switch", checked: value });
+  }
+  if (setting.choices?.length) {
+    const options = setting.choices.map((choice) =>
+      el("option", { value: choice, selected: choice === value }, CHOICES[choice] ?? choice),
+    );
+    return el("select", common, ...options);
+  }
+  if (setting.type === "list") {
+    return el("textarea", { ...common, rows: Math.max(3, value.length + 1), spellcheck: "false" }, value.join("\n"));
+  }
+  if (setting.type === "int" || setting.type === "float") {
+    const step = setting.type === "int" ? 1 : "any";
+    const bounds = { min: setting.minimum, max: setting.maximum, step };
+    return el("input", { ...common, ...bounds, type: "number", inputmode: "decimal", value });
+  }
+  const type = setting.form === "url" ? "url" : "text";
+  return el("input", { ...common, type, value, spellcheck: "false", autocomplete: "off" });
+}
+
+function bounds(setting) {
+  const said = [];
+  if (setting.minimum != null && setting.maximum != null) {
+    said.push(`From ${setting.minimum.toLocaleString()} to ${setting.maximum.toLocaleString()}.`);
+  }
+  if (["int", "float"].includes(setting.type)) said.push(`Default: ${setting.default.toLocaleString()}.`);
+  return said.join(" ");
+}
+
+// The field of one setting, to be put into a form that `collect` reads.
+export function field(setting) {
+  const id = idOf(setting.key);
+  const common = { id, name: setting.key, "aria-describedby": `${id}-hint ${id}-problem` };
+  const input = control(setting, common);
+  const unit = UNITS[setting.unit] ?? setting.unit;
+  return el(
+    "div",
+    { class: "field" },
+    el("label", { for: id }, LABELS[setting.key] ?? setting.key),
+    unit ? el("div", { class: "with-unit" }, input, el("span", { class: "soft" }, unit)) : input,
+    el("p", { id: `${id}-hint`, class: "hint" }, `${setting.description} ${bounds(setting)}`.trim()),
+    el("p", { id: `${id}-problem`, class: "problem", hidden: true }),
+  );
+}
+
+function read(setting, input) {
+  switch (setting.type) {
+    case "bool":
+      return input.checked;
+    case "int":
+    case "float":
+      // What is no number goes as a text, so that the answer names the setting. An empty field means the default.
+      if (input.validity.badInput) return "no number";
+      return input.value === "" ? null : input.valueAsNumber;
+    case "list":
+      return input.value.split("\n").map((line) => line.trim()).filter(Boolean);
+    default:
+      return input.value.trim();
+  }
+}
+
+// What of these settings differs from what is stored.
+export function collect(form, settings) {
+  const changes = {};
+  for (const setting of settings) {
+    const input = form.elements[setting.key];
+    if (!input) continue;
+    const value = read(setting, input);
+    if (JSON.stringify(value) !== JSON.stringify(setting.value)) changes[setting.key] = value;
+  }
+  return changes;
+}
+
+// Stores changes. Resolves with the new settings; on a refusal marks the field at fault and resolves with null.
+export async function save(form, changes) {
+  const result = form.querySelector("#result");
+  clearProblems(form);
+  if (Object.keys(changes).length === 0) {
+    say(result, "Nothing was changed.", "");
+    return null;
+  }
+  try {
+    const reply = await request("/api/settings", { changes });
+    say(result, "Saved.", "good");
+    return reply;
+  } catch (error) {
+    say(result, error.message, "bad");
+    markProblem(form, error);
+    return null;
+  }
+}
+
+export function showNotices(notices) {
+  const list = document.getElementById("notices");
+  list.replaceChildren(...notices.map((text) => el("li", { class: "note warn" }, text)));
+  list.hidden = notices.length === 0;
+}
+
+function say(result, text, look) {
+  result.textContent = text;
+  result.className = look;
+}
+
+function clearProblems(form) {
+  for (const problem of form.querySelectorAll(".problem")) problem.hidden = true;
+  for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
+}
+
+function markProblem(form, error) {
+  const problem = error.param && document.getElementById(`${idOf(error.param)}-problem`);
+  if (!problem) return;
+  problem.textContent = error.message;
+  problem.hidden = false;
+  problem.closest("details")?.setAttribute("open", "");
+  const input = document.getElementById(idOf(error.param));
+  input?.setAttribute("aria-invalid", "true");
+  input?.focus();
+}

@@ -1,0 +1,29 @@
+// peersky://settings/: the settings of the browser and of trust, generated from their declarations.
+
+import { collect, field, save, showNotices } from "./fields.js";
+
+const { request } = globalThis.PeerSky;
+const form = document.getElementById("form");
+let settings = [];
+
+function show(reply) {
+  settings = reply.settings;
+  showNotices(reply.notices);
+  for (const group of ["browser", "trust"]) {
+    const own = settings.filter((setting) => setting.key.startsWith(`${group}.`));
+    document.getElementById(group).replaceChildren(...own.map(field));
+  }
+  form.setAttribute("aria-busy", "false");
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const reply = await save(form, collect(form, settings));
+  if (reply) show(reply);
+});
+
+try {
+  show(await request("/api/settings"));
+} catch (error) {
+  showNotices([error.message]);
+}

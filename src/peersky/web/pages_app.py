@@ -1,0 +1,350 @@
+"""The app behind ``peersky:``: internal pages, built-in apps, shared assets and the JSON APIs of internal pages.
+
+Every request, files included, passes :func:`peersky.core.trust.may` before it is routed: see :func:`_capability`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Host, Mount, Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from peersky.core.errors import BodyTooLarge, InvalidRequest, NotAllowed, NotFound, PeerSkyError
+from peersky.core.settings_schema import SETTINGS, STARTER_MODEL, Setting
+from peersky.core.trust import (
+    SHARED_ASSETS_HOST,
+    SHARED_FOLDER,
+    SHARED_TYPES,
+    Answer,
+    CallInternal,
+    Capability,
+    OpenInternal,
+    Policy,
+    ReadInternal,
+    may,
+)
+from peersky.web.asker import Asker, asker_of
+from peersky.web.error_page import render_error_page
+from peersky.web.errors import error_response, internal_error
+from peersky.web.static import file_response, find_file, is_folder
+
+if TYPE_CHECKING:
+    from peersky.llm.bridge import Bridge
+    from peersky.system.settings_store import SettingsStore
+
+API: Final = "/api/"
+MAX_API_BODY_BYTES: Final = 1 << 20
+NOTHING_HERE: Final = "There is nothing at this address."
+
+# Header values reach Chromium in lower case, so there are no nonces and no hashes: files only. This is the
+# second wall; the first is that nothing foreign is ever put into these pages as markup.
+_CSP: Final = (
+    "default-src 'none'; script-src 'self' peersky://assets; style-src 'self' peersky://assets; "
+    "img-src 'self' peersky://assets data: blob:; media-src 'self' blob:; font-src 'self'; connect-src {connect}; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_CONNECT_APPS: Final = "'self' llm: hyper: ipfs: ipns:"
+_HEADERS: Final = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+def make_pages_app(settings: SettingsStore, bridge: Bridge, policy: Callable[[], Policy], assets: Path) -> ASGIApp:
+    """The ASGI app for ``peersky:``, routed by host.
+
+    Args:
+        settings: what the settings page shows and changes.
+        bridge: asked for its status and its models.
+        policy: what the user decided about origins, read at every request.
+        assets: the folder with ``pages/``, ``apps/`` and ``shared/``.
+    """
+    status = _LlmStatus(settings, bridge)
+    routes: list[BaseRoute] = [
+        Host(
+            "home",
+            Router(
+                [
+                    _apis(
+                        Route("/llm-status", status.read),
+                        Route("/llm-enable", status.enable, methods=["POST"]),
+                    ),
+                    _files(assets / "pages" / "home"),
+                ]
+            ),
+        ),
+        Host(
+            "settings",
+            Router(
+                [
+                    _apis(
+                        Route("/settings", _SettingsApi(settings)),
+                        Route("/models", status.models),
+                        Route("/llm-status", status.read),
+                    ),
+                    *(_page(path, assets / "pages" / "settings" / "llm.html") for path in ("/llm", "/llm/")),
+                    _files(assets / "pages" / "settings"),
+                ]
+            ),
+        ),
+        Host(
+            "p2p",
+            Router(
+                [
+                    _page(SHARED_TYPES, assets / "peersky.d.ts"),
+                    Mount(SHARED_FOLDER.rstrip("/"), routes=[_files(assets / "components")]),
+                    _files(assets / "apps"),
+                ]
+            ),
+        ),
+        Host(SHARED_ASSETS_HOST, Router([_files(assets / "shared")])),
+    ]
+    errors = _ErrorReplies(assets)
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            HTTPException: errors.http,
+            PeerSkyError: errors.peersky,
+            Exception: errors.unexpected,
+        },
+    )
+    return _SecurityHeaders(_TrustGate(app, policy, errors))
+
+
+def _apis(*routes: BaseRoute) -> Mount:
+    """Routes apart from the files, so that a wrong method is told as such and not as a missing file."""
+    return Mount(API.rstrip("/"), routes=routes)
+
+
+def _files(folder: Path) -> Route:
+    """A route for all files of a folder."""
+
+    async def endpoint(request: Request) -> Response:
+        path = request.path_params["path"]
+        file = find_file(folder, path)
+        if file is None:
+            if is_folder(folder, path):
+                return RedirectResponse(request.url.replace(path=f"{request.url.path}/"), status_code=308)
+            raise NotFound(NOTHING_HERE)
+        return file_response(request, file)
+
+    return Route("/{path:path}", endpoint)
+
+
+def _page(path: str, file: Path) -> Route:
+    """A route for one file."""
+
+    async def endpoint(request: Request) -> Response:
+        return file_response(request, file)
+
+    return Route(path, endpoint)
+
+
+class _LlmStatus:
+    """State of the bridge, in words that the home page and the settings page show."""
+
+    def __init__(self, settings: SettingsStore, bridge: Bridge) -> None:
+        self._settings = settings
+        self._bridge = bridge
+
+    async def read(self, request: Request) -> Response:
+        return JSONResponse(self._bridge.status(asker_of(request.scope).origin))
+
+    async def enable(self, request: Request) -> Response:
+        """One click turns local AI on, with the built-in model unless the user chose another built-in one."""
+        changes: dict[str, Any] = {"llm.enabled": True}
+        chosen = self._settings.text("llm.provider") == "builtin" and self._settings.is_stored("llm.model")
+        if not chosen:
+            changes |= {"llm.provider": "builtin", "llm.model": STARTER_MODEL}
+        self._settings.change(changes)
+        return await self.read(request)
+
+    async def models(self, request: Request) -> Response:
+        found = await self._bridge.models(asker_of(request.scope).origin)
+        return JSONResponse({"models": [model.as_object() for model in found]})
+
+
+class _SettingsApi:
+    """``peersky://settings/api/settings``: all declared settings; secrets show only whether they are set."""
+
+    def __init__(self, settings: SettingsStore) -> None:
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        match request.method:
+            case "GET" | "HEAD":
+                response: Response = JSONResponse(self._all())
+            case "POST":
+                response = await self._change(request)
+            case _:
+                raise HTTPException(405, headers={"allow": "GET, HEAD, POST"})
+        await response(scope, receive, send)
+
+    async def _change(self, request: Request) -> Response:
+        body = await _json_object(request)
+        changes = body.get("changes")
+        if not isinstance(changes, Mapping):
+            raise InvalidRequest("The option changes must be an object of settings.", param="changes")
+        self._settings.change(changes)
+        return JSONResponse(self._all())
+
+    def _all(self) -> dict[str, Any]:
+        return {
+            "settings": [self._one(setting) for setting in SETTINGS.values()],
+            "notices": list(self._settings.notices),
+        }
+
+    def _one(self, setting: Setting) -> dict[str, Any]:
+        shared = {"key": setting.key, "description": setting.description}
+        if setting.secret:
+            return {**shared, "type": "secret", "set": self._settings.has_secret(setting.key)}
+        return {
+            **shared,
+            "type": type(setting.default).__name__,
+            "value": self._settings.get(setting.key),
+            "default": setting.default,
+            "stored": self._settings.is_stored(setting.key),
+            "minimum": setting.minimum,
+            "maximum": setting.maximum,
+            "unit": setting.unit,
+            "choices": list(setting.choices),
+            "form": setting.form,
+        }
+
+
+async def _json_object(request: Request) -> dict[str, Any]:
+    """The body as a JSON object.
+
+    Raises:
+        BodyTooLarge: over :data:`MAX_API_BODY_BYTES`.
+        InvalidRequest: no JSON, or no object.
+    """
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_API_BODY_BYTES:
+            raise BodyTooLarge(
+                f"A request to an internal page may have at most {MAX_API_BODY_BYTES} bytes.",
+                requested=len(body),
+                quota=MAX_API_BODY_BYTES,
+            )
+    try:
+        value = json.loads(body)
+    except ValueError:
+        raise InvalidRequest("The request is not valid JSON.") from None
+    except RecursionError:
+        raise InvalidRequest("The request is nested too deeply.") from None
+    if not isinstance(value, dict):
+        raise InvalidRequest("The request must be a JSON object.")
+    return value
+
+
+def _capability(scope: Scope, asker: Asker) -> Capability:
+    """What a request asks for: an API, a page in the tab, or anything else of a page."""
+    host, path = _host(scope), scope["path"]
+    if path.startswith(API):
+        return CallInternal(host, path.removeprefix(API))
+    if asker.is_navigation:
+        return OpenInternal(host, path)
+    return ReadInternal(host, path)
+
+
+def _host(scope: Scope) -> str:
+    """The host of the address. The Host header says the same; the adapter sets both."""
+    return (scope.get("server") or ("", None))[0] or ""
+
+
+class _TrustGate:
+    """Asks :func:`may` about every request and refuses with 403."""
+
+    def __init__(self, app: ASGIApp, policy: Callable[[], Policy], errors: _ErrorReplies) -> None:
+        self._app = app
+        self._policy = policy
+        self._errors = errors
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        asker = asker_of(scope)
+        if may(asker.origin, _capability(scope, asker), asker.top, self._policy()) is Answer.YES:
+            await self._app(scope, receive, send)
+            return
+        refusal = NotAllowed("This page of the browser is closed to the page that asked for it.")
+        response = self._errors.reply(Request(scope), refusal)
+        await response(scope, receive, send)
+
+
+class _SecurityHeaders:
+    """Adds the policy headers to every reply, refusals and errors included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        connect = _CONNECT_APPS if _host(scope) == "p2p" else "'self'"
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["content-security-policy"] = _CSP.format(connect=connect)
+                headers.update(_HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class _ErrorReplies:
+    """An error as the reply that fits who asked: an error object for APIs, a page for documents, else a sentence."""
+
+    def __init__(self, assets: Path) -> None:
+        self._assets = assets
+
+    async def http(self, request: Request, error: Exception) -> Response:
+        """Starlette's own errors: no such route or host, no such method."""
+        assert isinstance(error, HTTPException)
+        if error.status_code == 404:
+            return self.reply(request, NotFound(NOTHING_HERE))
+        failure = InvalidRequest("This address does not take that kind of request.", reason="method_not_allowed")
+        reply = self.reply(request, failure, error.status_code)
+        reply.headers.update({name.lower(): value for name, value in (error.headers or {}).items()})
+        return reply
+
+    async def peersky(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, PeerSkyError)
+        return self.reply(request, error)
+
+    async def unexpected(self, request: Request, error: Exception) -> Response:
+        # Starlette raises the error again once this reply is sent: who serves the app writes it to the log.
+        return self.reply(request, internal_error())
+
+    def reply(self, request: Request, error: PeerSkyError, status: int | None = None) -> Response:
+        if request.url.path.startswith(API):
+            return error_response(error, status)
+        status = status or error.http_status
+        if asker_of(request.scope).resource in ("main-frame", "sub-frame"):
+            return HTMLResponse(self._page(request, error), status)
+        return PlainTextResponse(error.message, status)
+
+    def _page(self, request: Request, error: PeerSkyError) -> str:
+        if isinstance(error, NotAllowed):
+            title = "This page is closed"
+            advice = "Type its address into the address bar, or open it from the home page."
+        elif isinstance(error, NotFound):
+            title = "No such page"
+            advice = "Check the address, or start again from the home page."
+        else:
+            title = "This did not work"
+            advice = ""
+        return render_error_page(
+            self._assets, title=title, sentence=error.message, advice=advice, address=str(request.url)
+        )
