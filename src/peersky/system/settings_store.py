@@ -215,8 +215,6 @@ class SettingsStore:
             except SettingInvalid as error:
                 wrong.append(error.message)
                 _put(raw, key, None)
-                if declared.secret:
-                    _put(without_secrets, key, None)
                 continue
             if declared.secret:
                 secrets[key] = str(checked).strip()
