@@ -4,8 +4,9 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 
-# The first of these that is new enough and really runs (a version manager's stand-in may not).
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+# The first of these that is new enough and really runs (a version manager's stand-in may not). What made .venv
+# comes first, so that `make venv PYTHON=python3.13` is said once.
+PYTHON ?= $(shell for p in $(BIN)/python python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 BOOTSTRAP = @$(PYTHON) -m tools.bootstrap
 

@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
         check_python(sys.version_info[:2])
         with only_one():
             prepare(arguments[0])
-    except BootstrapError as error:
+    except (BootstrapError, OSError) as error:
         print(f"\npeersky: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -178,7 +178,9 @@ def create_venv(venv: Path) -> None:
     except ImportError:
         system_libraries.provide(["python3-venv"], BootstrapError)
     print(f"Creating .venv with Python {platform.python_version()}", flush=True)
-    command = [sys.executable, "-m", "venv", "--clear", str(venv)]
+    # This may be the interpreter of the very .venv that is replaced.
+    base = getattr(sys, "_base_executable", sys.executable)
+    command = [base, "-m", "venv", "--clear", str(venv)]
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)
     if outcome.returncode:
         raise BootstrapError(f"could not create {venv}:\n{(outcome.stdout + outcome.stderr).strip()}")

@@ -182,6 +182,18 @@ def test_a_failing_pip_ends_with_a_sentence(
     assert "Traceback" not in error
 
 
+@pytest.mark.usefixtures("calls")
+def test_what_the_system_refuses_ends_with_its_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bootstrap, "pip", full)
+    assert bootstrap.main(["run"]) == 1
+    assert "peersky: [Errno 28] No space left on device" in capsys.readouterr().err
+
+
 def test_an_old_python_is_refused_by_name() -> None:
     with pytest.raises(bootstrap.BootstrapError, match=r"needs Python 3\.11 or newer, and this is 3\.9"):
         bootstrap.check_python((3, 9))
