@@ -145,9 +145,10 @@ def test_the_chat_app_brings_everything_along() -> None:
         assert not re.findall(r'from "(?!\./)', script.read_text("utf-8")), script
 
 
-async def test_a_folder_without_its_slash_is_redirected(world: World) -> None:
+async def test_a_folder_without_its_slash_leads_to_the_one_with_it(world: World) -> None:
     reply = await world.client.get("peersky://p2p/ai-chat?q=1")
-    assert (reply.status, reply.headers["location"]) == (308, "peersky://p2p/ai-chat/?q=1")
+    assert reply.status == 404
+    assert _Markup(reply.text).links == ["peersky://p2p/ai-chat/?q=1"]
 
 
 async def test_the_declarations_are_readable_by_every_trusted_page(world: World) -> None:
@@ -465,9 +466,11 @@ async def test_a_fault_in_the_program_is_told_without_its_inside(world: World) -
 
 def test_error_page_escapes_everything() -> None:
     nasty = "<b>&\"'$x</b>"
-    page = render_error_page(ASSETS, title=nasty, sentence=nasty, advice=nasty, address=nasty)
+    page = render_error_page(
+        ASSETS, title=nasty, sentence=nasty, advice=nasty, address=nasty, link=("peersky://home/", nasty)
+    )
     assert "<b>" not in page
-    assert page.count("&lt;b&gt;&amp;&quot;&#x27;$x&lt;/b&gt;") == 5
+    assert page.count("&lt;b&gt;&amp;&quot;&#x27;$x&lt;/b&gt;") == 6
     assert _Markup(page).links == ["peersky://home/"]
 
 

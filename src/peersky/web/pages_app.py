@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Host, Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 API: Final = "/api/"
 MAX_API_BODY_BYTES: Final = 1 << 20
 NOTHING_HERE: Final = "There is nothing at this address."
+FOLDER_HERE: Final = "This is a folder, and its address ends in a slash."
 
 # Header values reach Chromium in lower case, so there are no nonces and no hashes: files only. This is the
 # second wall; the first is that nothing foreign is ever put into these pages as markup.
@@ -132,9 +133,8 @@ def _files(folder: Path) -> Route:
         path = request.path_params["path"]
         file = find_file(folder, path)
         if file is None:
-            if is_folder(folder, path):
-                return RedirectResponse(request.url.replace(path=f"{request.url.path}/"), status_code=308)
-            raise NotFound(NOTHING_HERE)
+            # No redirect to the folder: the browser lets nothing redirect into its own pages.
+            raise NotFound(FOLDER_HERE if is_folder(folder, path) else NOTHING_HERE)
         return file_response(request, file)
 
     return Route("/{path:path}", endpoint)
@@ -336,7 +336,13 @@ class _ErrorReplies:
         return PlainTextResponse(error.message, status)
 
     def _page(self, request: Request, error: PeerSkyError) -> str:
-        if isinstance(error, NotAllowed):
+        link = "peersky://home/", "Home page"
+        if error.message == FOLDER_HERE:
+            title = "A slash is missing"
+            advice = ""
+            address = str(request.url.replace(path=f"{request.url.path}/"))
+            link = address, f"Open {address}"
+        elif isinstance(error, NotAllowed):
             title = "This page is closed"
             advice = "Type its address into the address bar, or open it from the home page."
         elif isinstance(error, NotFound):
@@ -346,5 +352,5 @@ class _ErrorReplies:
             title = "This did not work"
             advice = ""
         return render_error_page(
-            self._assets, title=title, sentence=error.message, advice=advice, address=str(request.url)
+            self._assets, title=title, sentence=error.message, advice=advice, address=str(request.url), link=link
         )
