@@ -7,6 +7,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Final
 
+from PyQt6.QtCore import QCoreApplication, Qt
 from PyQt6.QtWidgets import QApplication
 
 from peersky.core.errors import NotAllowed
@@ -59,6 +60,8 @@ def create_application(*, headless: bool, on_error: Callable[[str], None]) -> QA
     os.environ[_FLAGS] = " ".join([*flags, *os.environ.get(_FLAGS, "").split()])
     _hook_exceptions(on_error)
     register_schemes()
+    # Without it, QtWebEngineWidgets (the window's views) can no longer be imported once the application exists.
+    QCoreApplication.setAttribute(Qt.ApplicationAttribute.AA_ShareOpenGLContexts)
     application = QApplication.instance() or QApplication(sys.argv[:1])
     assert isinstance(application, QApplication)
     application.setApplicationName("PeerSky")
