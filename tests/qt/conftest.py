@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PyQt6 import sip
+from PyQt6.QtCore import QCoreApplication, QEvent
 
 from peersky.core.trust import Policy
 from peersky.qt.application import create_application
@@ -49,8 +50,11 @@ class World:
     def close(self) -> None:
         # Pages before their profile, or Chromium aborts.
         for driver in self._drivers:
-            driver.page.deleteLater()
+            if not sip.isdeleted(driver.page):
+                driver.page.deleteLater()
         self._drivers.clear()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        self.profile.close()
         self.services.stop()
 
 
@@ -66,7 +70,4 @@ def world(qt_application: QApplication, tmp_path: Path) -> Iterator[Callable[...
     errors = [error for one in worlds for error in one.errors]
     for one in worlds:
         one.close()
-        qt_application.processEvents()
-    worlds.clear()
-    gc.collect()
     assert not errors

@@ -97,8 +97,8 @@ class AsgiSchemeHandler(QWebEngineUrlSchemeHandler):
             # Hosts with a label over 63 characters leave nothing of the address.
             job.fail(_Error.UrlInvalid)
             return
-        exchange = _Exchange(self, job, asker, "range" in {name.decode("latin-1") for name in headers})
         method = job.requestMethod().data().decode("ascii", "replace").upper()
+        exchange = _Exchange(self, job, asker, method == "HEAD", b"range" in headers)
         refusal: PeerSkyError | None = None
         body = b""
         if method not in ("GET", "HEAD"):
@@ -148,10 +148,12 @@ class AsgiSchemeHandler(QWebEngineUrlSchemeHandler):
 class _Exchange:
     """One request and its reply. Its ``job`` belongs to the main thread and is None once Chromium destroyed it."""
 
-    def __init__(self, handler: AsgiSchemeHandler, job: QWebEngineUrlRequestJob, asker: Asker, has_range: bool) -> None:
+    def __init__(
+        self, handler: AsgiSchemeHandler, job: QWebEngineUrlRequestJob, asker: Asker, is_head: bool, has_range: bool
+    ) -> None:
         self._handler = handler
         self._job: QWebEngineUrlRequestJob | None = job
-        self._asker, self._has_range = asker, has_range
+        self._asker, self._is_head, self._has_range = asker, is_head, has_range
         self._loop: asyncio.AbstractEventLoop | None = None
         self._disconnected = asyncio.Event()
         self._drained = asyncio.Event()
@@ -212,7 +214,8 @@ class _Exchange:
         device = self._device
         if message["type"] != "http.response.body" or device is None or self._disconnected.is_set():
             return
-        device.feed(message.get("body", b""))
+        if not self._is_head:
+            device.feed(message.get("body", b""))
         if not message.get("more_body", False):
             self._body_done = True
             device.finish()
@@ -237,7 +240,7 @@ class _Exchange:
             total = self._header(b"content-range").rpartition(b"/")[2]
             return int(total) if total.isdigit() else 0
         length = self._header(b"content-length")
-        return int(length) if length.isdigit() and not self._has_range else 0
+        return int(length) if length.isdigit() and not self._has_range and not self._is_head else 0
 
     # --- Chromium's I/O thread ----------------------------------------------------------------------------------
 
