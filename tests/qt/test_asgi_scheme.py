@@ -143,14 +143,16 @@ def test_back_pressure_holds_the_app(page: PageDriver, echo: EchoApp) -> None:
     page.evaluate("await window.reader.cancel()")
 
 
+def _close(page: PageDriver) -> None:
+    page.page.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
 LEAVE: dict[str, Callable[[PageDriver], Any]] = {
     "abort": lambda page: page.evaluate("window.stop.abort()"),
     "cancel": lambda page: page.evaluate("await window.reader.cancel()"),
     "navigate": lambda page: page.load("peersky://home/?elsewhere"),
-    "close": lambda page: (
-        page.page.deleteLater(),
-        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete),
-    ),
+    "close": _close,
 }
 
 
