@@ -1,0 +1,201 @@
+"""What the commands of a window do; :mod:`peersky.qt.menus` names them and gives them keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from PyQt6.QtCore import QT_VERSION_STR, QStandardPaths, QUrl
+from PyQt6.QtWebEngineCore import QWebEnginePage, qWebEngineChromiumVersion
+from PyQt6.QtWidgets import QFileDialog, QMessageBox
+
+from peersky import __version__
+from peersky.core.address import Destination
+from peersky.qt.menus import COMMANDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from peersky.qt.browser_window import BrowserWindow
+    from peersky.qt.tab import Tab
+
+AI_CHAT: Final = "peersky://p2p/ai-chat/"
+LLM_SETTINGS: Final = "peersky://settings/llm"
+SETTINGS: Final = "peersky://settings/"
+_Action = QWebEnginePage.WebAction
+
+
+class Commands:
+    """The commands of one window. Each acts on the tab in front; without one it does nothing."""
+
+    def __init__(self, window: BrowserWindow) -> None:
+        self._window = window
+
+    def by_name(self) -> Mapping[str, Callable[[], None]]:
+        """Every command of :data:`~peersky.qt.menus.COMMANDS`."""
+        return {command.name: getattr(self, command.name) for command in COMMANDS}
+
+    @property
+    def _tab(self) -> Tab | None:
+        return self._window.tab
+
+    def _act(self, action: QWebEnginePage.WebAction) -> None:
+        if self._tab is not None:
+            self._tab.page.triggerAction(action)
+
+    # Tabs and windows
+
+    def new_tab(self) -> None:
+        self._window.open_tab(self._window.browser.home)
+        self.focus_address()
+
+    def new_window(self) -> None:
+        self._window.browser.new_window(self._window.browser.home).commands.focus_address()
+
+    def close_tab(self) -> None:
+        if self._tab is not None:
+            self._window.ask_to_close(self._tab)
+
+    def reopen_tab(self) -> None:
+        self._window.browser.reopen(self._window)
+
+    def next_tab(self) -> None:
+        self._step(1)
+
+    def previous_tab(self) -> None:
+        self._step(-1)
+
+    def _step(self, by: int) -> None:
+        window = self._window
+        if self._tab is not None:
+            window.select_tab((window.tabs.index(self._tab) + by) % len(window.tabs))
+
+    # Going places
+
+    def focus_address(self) -> None:
+        window = self._window
+        if self._tab is not None and self._tab.is_page_full_screen:
+            self._tab.leave_full_screen()
+        window.toolbar.show()
+        window.address.edit.setFocus()
+        window.address.edit.selectAll()
+
+    def search(self) -> None:
+        """Whatever is typed after the question mark goes to the search engine."""
+        self.focus_address()
+        self._window.address.edit.setText("? ")
+        self._window.address.edit.setModified(True)
+
+    def back(self) -> None:
+        self._act(_Action.Back)
+
+    def forward(self) -> None:
+        self._act(_Action.Forward)
+
+    def home(self) -> None:
+        self._window.go(Destination(self._window.browser.home))
+
+    def reload(self) -> None:
+        if self._tab is not None:
+            self._tab.reload()
+
+    def reload_all(self) -> None:
+        if self._tab is not None:
+            self._tab.reload(bypass_cache=True)
+
+    def stop(self) -> None:
+        if self._tab is not None:
+            self._tab.stop()
+
+    def reload_or_stop(self) -> None:
+        """What the one button for both does."""
+        if self._tab is not None and self._tab.loading:
+            self.stop()
+        else:
+            self.reload()
+
+    def ai_chat(self) -> None:
+        self._window.open_url(AI_CHAT)
+
+    def llm_settings(self) -> None:
+        self._window.open_url(LLM_SETTINGS)
+
+    def settings(self) -> None:
+        self._window.open_url(SETTINGS)
+
+    # The page
+
+    def open_file(self) -> None:
+        file, _ = QFileDialog.getOpenFileName(self._window, "Open file", str(Path.home()))
+        if file:
+            self._window.go(Destination(QUrl.fromLocalFile(file).toString(QUrl.ComponentFormattingOption.FullyEncoded)))
+
+    def save_page(self) -> None:
+        self._act(_Action.SavePage)
+
+    def print_pdf(self) -> None:
+        tab = self._tab
+        if tab is None:
+            return
+        folder = QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation)
+        name = "".join("_" if character in '/\\:*?"<>|' else character for character in tab.title)[:80]
+        file, _ = QFileDialog.getSaveFileName(self._window, "Save as PDF", f"{folder}/{name}.pdf", "PDF (*.pdf)")
+        if file:
+            tab.save_as_pdf(file)
+
+    def find(self) -> None:
+        if self._tab is not None and self._tab.error is None:
+            self._tab.find_bar.open()
+
+    def find_next(self) -> None:
+        if self._tab is not None:
+            self._tab.find_bar.search()
+
+    def find_previous(self) -> None:
+        if self._tab is not None:
+            self._tab.find_bar.search(backward=True)
+
+    def zoom_in(self) -> None:
+        if self._tab is not None:
+            self._tab.step_zoom(1)
+
+    def zoom_out(self) -> None:
+        if self._tab is not None:
+            self._tab.step_zoom(-1)
+
+    def zoom_reset(self) -> None:
+        if self._tab is not None:
+            self._tab.set_zoom(1.0)
+
+    def full_screen(self) -> None:
+        self._window.toggle_full_screen()
+
+    def dev_tools(self) -> None:
+        if self._tab is not None:
+            self._tab.dev_tools.toggle()
+
+    def escape(self) -> None:
+        """Out of what is open: full screen, the find bar, a page that still loads."""
+        tab = self._tab
+        if tab is None:
+            return
+        if tab.is_page_full_screen:
+            tab.leave_full_screen()
+        elif not tab.find_bar.isHidden():
+            tab.find_bar.close_bar()
+        elif tab.loading:
+            tab.stop()
+
+    # The browser
+
+    def about(self) -> None:
+        text = (
+            f"<b>PeerSky {__version__}</b><p>A local-first peer-to-peer browser whose trusted pages may use a language "
+            "model that you chose.</p>"
+            f"<p>Chromium {qWebEngineChromiumVersion()}, Qt {QT_VERSION_STR}</p>"
+            "<p>Free software under the GNU General Public License, version 3 or later.</p>"
+        )
+        QMessageBox.about(self._window, "About PeerSky", text)
+
+    def quit(self) -> None:
+        self._window.browser.quit()

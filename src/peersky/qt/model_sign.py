@@ -1,0 +1,47 @@
+"""What the address bar says about a page and the user's model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from peersky.core.address import is_loopback
+from peersky.core.origins import Origin, parse_origin
+from peersky.core.settings_schema import STARTER_MODEL
+from peersky.core.trust import Answer, UseModel, may
+from peersky.qt.address_bar import Sign
+
+if TYPE_CHECKING:
+    from peersky.core.trust import Policy
+    from peersky.system.settings_store import SettingsStore
+
+
+def sign_for(origin: Origin, policy: Policy, *, enabled: bool, busy: int) -> Sign:
+    """The sign of a page.
+
+    Args:
+        origin: of the page in the tab.
+        enabled: local AI is on.
+        busy: how many questions of this origin run or wait.
+    """
+    if may(origin, UseModel(), origin, policy) is not Answer.YES:
+        return Sign.NONE
+    if busy > 0:
+        return Sign.BUSY
+    return Sign.READY if enabled else Sign.OFF
+
+
+def page_origin(address: str) -> Origin:
+    """Origin of an address that a tab shows; that of ``view-source:`` is opaque."""
+    return parse_origin(address)
+
+
+def model_text(settings: SettingsStore) -> str:
+    """The model that answers and where it runs: "qwen3:4b on this computer"."""
+    name = settings.text("llm.model")
+    if settings.text("llm.provider") == "builtin":
+        name = "PeerSky starter (demonstration)" if name == STARTER_MODEL else name
+        return f"{name} on this computer"
+    host = urlsplit(settings.text("llm.baseURL")).hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    return f"{name} on this computer" if is_loopback(host) else f"{name} at {host}"

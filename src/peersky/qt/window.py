@@ -1,0 +1,258 @@
+"""All browser windows, and what they share: closed tabs, downloads, colours, questions, which page uses the model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from PyQt6.QtCore import QByteArray, QCoreApplication, QEvent, QObject
+from PyQt6.QtGui import QGuiApplication
+from PyQt6.QtWebEngineCore import QWebEngineDownloadRequest, QWebEngineNotification, QWebEngineSettings
+from PyQt6.QtWidgets import QApplication, QFileDialog, QMessageBox
+
+from peersky.qt.browser_window import BrowserWindow
+from peersky.qt.dialogs import site_name
+from peersky.qt.downloads import accept
+from peersky.qt.icons import icon
+from peersky.qt.model_sign import page_origin
+from peersky.qt.notice_bar import NoticeBar
+from peersky.qt.prompts import WindowPrompts
+from peersky.qt.theme import apply_scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from peersky.core.origins import Origin
+    from peersky.qt.host import Host
+    from peersky.qt.tab import Tab
+    from peersky.system.prompt_port import Question
+
+__all__ = ["Browser", "BrowserWindow", "WindowPrompts", "run_window"]
+
+_MOST_CLOSED: Final = 25
+
+
+def run_window(runtime: Host, url: str | None, prompts: WindowPrompts | None = None) -> int:
+    """Open a window, run Qt's loop until the last one is closed, and delete every page.
+
+    Args:
+        url: what the first tab opens, as typed in the address bar; None: the home page.
+        prompts: the services' questions; they stand in the windows from now on.
+
+    Returns:
+        The exit code of the application.
+    """
+    application = QApplication.instance()
+    assert isinstance(application, QApplication)
+    browser = Browser(runtime, prompts)
+    try:
+        window = browser.new_window(None if url else browser.home)
+        if url:
+            window.go_to(url)
+        return application.exec()
+    finally:
+        browser.dispose()
+
+
+class Browser(QObject):
+    """The windows of one profile. Dispose of it before the profile is deleted."""
+
+    def __init__(self, host: Host, prompts: WindowPrompts | None = None) -> None:
+        super().__init__()
+        self.host = host
+        self.windows: list[BrowserWindow] = []
+        self._closed: list[tuple[str, QByteArray]] = []
+        self._busy: dict[str, int] = {}
+        self._quitting = False
+        self._prompts = prompts
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)
+        application.setStyle("Fusion")
+        self.apply_colors()
+        application.setWindowIcon(icon("peersky", QGuiApplication.palette().accent().color()))
+        host.activity.changed.connect(self._on_activity)
+        host.activity.settings_changed.connect(self._on_settings)
+        host.activity.open_requested.connect(self.open)
+        host.profile.downloadRequested.connect(self._on_download)
+        host.profile.setNotificationPresenter(self._on_notification)
+        hints = QGuiApplication.styleHints()
+        if hints is not None:
+            hints.colorSchemeChanged.connect(self._on_system_scheme)
+        if prompts is not None:
+            prompts.presenter = self._present
+
+    @property
+    def home(self) -> str:
+        """Address of a new tab."""
+        return self.host.settings.text("browser.home")
+
+    # Windows
+
+    def new_window(self, url: str | None = None) -> BrowserWindow:
+        """Show another window, with one tab if ``url`` is given."""
+        window = BrowserWindow(self)
+        self.windows.append(window)
+        if url is not None:
+            window.open_tab(url)
+        window.show()
+        return window
+
+    @property
+    def active(self) -> BrowserWindow | None:
+        """The window that the user works in, or worked in last."""
+        active = QApplication.activeWindow()
+        if isinstance(active, BrowserWindow) and active in self.windows:
+            return active
+        return self.windows[-1] if self.windows else None
+
+    def open(self, url: str | None) -> None:
+        """Somebody outside the window asks: show this address in a new tab, or (None) come to the front."""
+        window = self.active or self.new_window(self.home)
+        if url is not None:
+            window.open_tab()
+            window.go_to(url)
+        window.showNormal() if window.isMinimized() else window.show()
+        window.raise_()
+        window.activateWindow()
+
+    def forget(self, window: BrowserWindow) -> None:
+        """A window was closed: delete its pages."""
+        if window in self.windows:
+            self.windows.remove(window)
+        window.dispose()
+        if not self.windows and self._prompts is not None:
+            self._prompts.answer_all(False)
+        if self._quitting and self.windows:
+            self.windows[-1].close()
+
+    def quit(self) -> None:
+        """Close every window; a page or the user may object."""
+        self._quitting = True
+        if self.windows:
+            self.windows[-1].close()
+
+    def stay(self) -> None:
+        """The user objected to closing something."""
+        self._quitting = False
+
+    def dispose(self) -> None:
+        """Delete all windows and pages now, without asking them."""
+        if self._prompts is not None:
+            self._prompts.presenter = None
+            self._prompts.answer_all(False)
+        self.host.profile.setNotificationPresenter(lambda _notification: None)
+        for window in list(self.windows):
+            self.windows.remove(window)
+            window.dispose()
+        # Chromium aborts when a page outlives its profile, so nothing may wait for the next turn of the loop.
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+    # Closed tabs
+
+    def remember_closed(self, tab: Tab) -> None:
+        if tab.committed_address not in ("", "about:blank", self.home):
+            self._closed.append((tab.committed_address, tab.save_history()))
+            del self._closed[:-_MOST_CLOSED]
+
+    @property
+    def can_reopen(self) -> bool:
+        return bool(self._closed)
+
+    def reopen(self, window: BrowserWindow) -> None:
+        """Open the tab that was closed last, with its history."""
+        if self._closed:
+            _, history = self._closed.pop()
+            window.open_tab().restore_history(history)
+
+    # The model
+
+    def busy(self, origin: Origin) -> int:
+        """How many questions of an origin run or wait."""
+        return self._busy.get(str(origin), 0)
+
+    def _on_activity(self, origin: str, busy: int) -> None:
+        if busy > 0:
+            self._busy[origin] = busy
+        else:
+            self._busy.pop(origin, None)
+        for window in self.windows:
+            window.refresh_sign()
+
+    # Settings and colours
+
+    def _on_settings(self, keys: object) -> None:
+        if isinstance(keys, (set, frozenset)) and "browser.colorScheme" in keys:
+            self.apply_colors()
+        for window in self.windows:
+            window.refresh_sign()
+
+    def _on_system_scheme(self) -> None:
+        if self.host.settings.text("browser.colorScheme") == "system":
+            self.apply_colors()
+        self._tell_pages()
+
+    def apply_colors(self) -> None:
+        """Follow the setting and the system."""
+        apply_scheme(self.host.settings.text("browser.colorScheme"))
+        for window in self.windows:
+            window.apply_style()
+        self._tell_pages()
+
+    def _tell_pages(self) -> None:
+        """Chromium reads Qt's colour scheme only when it computes a page's preferences anew: change one and back."""
+        settings = self.host.profile.settings()
+        if settings is not None:
+            attribute = QWebEngineSettings.WebAttribute.PrintElementBackgrounds
+            value = settings.testAttribute(attribute)
+            settings.setAttribute(attribute, not value)
+            settings.setAttribute(attribute, value)
+
+    # What pages and services ask
+
+    def _window_of(self, page: object) -> BrowserWindow | None:
+        return next((w for w in self.windows if any(tab.page is page for tab in w.tabs)), self.active)
+
+    def _on_download(self, request: QWebEngineDownloadRequest) -> None:
+        window = self._window_of(request.page())
+        if window is None:
+            request.cancel()
+            return
+
+        def choose(name: str) -> str:
+            return QFileDialog.getSaveFileName(window, "Save file", name)[0]
+
+        if accept(request, choose):
+            window.downloads.add(request)
+
+    def confirm_downloads(self, window: BrowserWindow) -> bool:
+        """Whether a window may be closed although it still saves files: downloads end with the last window."""
+        running = sum(each.downloads.running for each in self.windows)
+        if not running or len(self.windows) > 1:
+            return True
+        text = f"{running} download{'s are' if running > 1 else ' is'} not finished and will be cancelled."
+        buttons = QMessageBox.StandardButton
+        answer = QMessageBox.question(window, "Close PeerSky?", text, buttons.Close | buttons.Cancel, buttons.Cancel)
+        return answer == buttons.Close
+
+    def _on_notification(self, notification: QWebEngineNotification) -> None:
+        window = self.active
+        if window is None or window.tab is None:
+            return
+        text = f"{site_name(notification.origin())}: {notification.title()} {notification.message()}"
+        window.tab.show_message(text.strip()[:300], "bell")
+        notification.show()
+
+    def _present(self, question: Question, answer: Callable[[bool], None]) -> Callable[[], None] | None:
+        """Show a service's question in the tab of the site that asks, or in front of the user where it has none."""
+        window = self.active
+        if window is None or window.tab is None:
+            return None
+        shown = [w.tab for w in self.windows if w.tab is not None]
+        rest = [tab for w in self.windows for tab in w.tabs]
+        theirs = (tab for tab in [*shown, *rest] if page_origin(tab.committed_address) == question.origin)
+        tab = next(theirs, window.tab)
+        text = f"{question.origin}: {question.text}"
+        bar = NoticeBar("question", text, question.yes, question.no, tab)
+        bar.answered.connect(answer)
+        bar.dismissed.connect(lambda: answer(False))
+        tab.add_bar(bar)
+        return lambda: tab.remove_bar(bar)

@@ -1,0 +1,109 @@
+"""A host for browser windows: the real web profile and settings, with the test's own apps at the schemes."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from PyQt6.QtCore import QObject
+
+from peersky.qt.driver import wait_until
+from peersky.qt.runtime import Activity
+from peersky.system.secrets import SecretStore
+from peersky.system.settings_store import SettingsStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from PyQt6.QtWebEngineCore import QWebEngineProfile
+
+    from peersky.core.trust import Policy
+    from peersky.qt.page import PeerSkyPage
+    from tests.qt.conftest import World
+
+
+class WindowHost:
+    """What :class:`peersky.qt.host.Host` asks for; remembers what was asked of it."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self._world = world
+        self.activity = Activity()
+        self.settings = SettingsStore(folder / "settings.json", SecretStore(folder / "secrets.json"))
+        self.settings.subscribe(self.activity.settings_changed.emit)
+        self.stopped: list[str] = []
+        self.profile.setDownloadPath(str(folder / "downloads"))
+
+    @property
+    def profile(self) -> QWebEngineProfile:
+        return self._world.profile.qt
+
+    def policy(self) -> Policy:
+        return self._world.policy
+
+    def new_page(self, parent: QObject | None = None) -> PeerSkyPage:
+        return self._world.profile.new_page(parent)
+
+    def stop_generation(self, origin: str) -> None:
+        self.stopped.append(origin)
+
+
+async def page_app(scope: Any, receive: Any, send: Any) -> None:
+    """A page whose title tells host and path."""
+    title = scope["server"][0] + scope["path"]
+    body = f"<!doctype html><title>{title}</title><meta name=color-scheme content='light dark'><h1>{title}</h1>"
+    headers = [(b"content-type", b"text/html; charset=utf-8")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body.encode()})
+
+
+class Site:
+    """A web site on loopback. ``pages`` maps paths to HTML; other paths are 404 without a body."""
+
+    def __init__(self, pages: dict[str, str], port: int = 0) -> None:
+        site = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                site.seen.append(self.path)
+                if self.path == "/never":
+                    site.release.wait(30)
+                    return
+                body = pages.get(self.path, "").encode()
+                self.send_response(200 if body else 404)
+                if self.path.endswith(".bin"):
+                    self.send_header("Content-Type", "application/octet-stream")
+                    self.send_header("Content-Disposition", "attachment")
+                elif self.path == "/secret" and "Authorization" not in self.headers:
+                    pass
+                else:
+                    self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+                pass
+
+        self.seen: list[str] = []
+        self.release = threading.Event()
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+        self.port = self._server.server_port
+
+    def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
+        return f"http://{host}:{self.port}{path}"
+
+    def close(self) -> None:
+        self.release.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def until(condition: Callable[[], object], what: str, timeout_s: float = 20) -> None:
+    """Turn Qt's loop until the condition holds."""
+    wait_until(lambda: bool(condition()), timeout_s, f"waited in vain: {what}")
