@@ -5,7 +5,6 @@ Parsing names the option at fault; encoding writes OpenAI's chunks and messages.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -42,7 +41,7 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     seed: int | None = None
     tools: tuple[dict[str, Any], ...] = ()
-    tool_choice: Any = None
+    tool_choice: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
     think: bool | str | None = None
     model: str | None = None
@@ -137,16 +136,16 @@ def parse_chat_request(body: Any) -> tuple[ChatRequest, bool]:
     """
     if not isinstance(body, Mapping):
         raise InvalidRequest("The request must be a JSON object.")
-    max_tokens = _first(body, "max_tokens", "max_completion_tokens")
+    longest = "max_tokens" if body.get("max_tokens") is not None else "max_completion_tokens"
     request = ChatRequest(
         messages=_messages(body.get("messages")),
         temperature=_number(body, "temperature", 0, 2),
         top_p=_number(body, "top_p", 0, 1),
-        max_tokens=_whole("max_tokens", max_tokens, 1, MAX_TOKENS_LIMIT),
+        max_tokens=_whole(longest, body.get(longest), 1, MAX_TOKENS_LIMIT),
         stop=_stop(body.get("stop")),
         seed=_whole("seed", body.get("seed"), -(2**63), 2**63 - 1),
         tools=_objects(body, "tools"),
-        tool_choice=body.get("tool_choice"),
+        tool_choice=_tool_choice(body.get("tool_choice")),
         response_format=_object(body, "response_format"),
         think=_think(body),
         model=_text(body, "model") or None,
@@ -184,8 +183,9 @@ def _message(entry: Any, index: int) -> Message:
                 raise InvalidRequest(f"{at}.{name} must be a text.", param=f"{at}.{name}")
             message[name] = entry[name]
     if entry.get("tool_calls"):
-        if not isinstance(entry["tool_calls"], list):
-            raise InvalidRequest(f"{at}.tool_calls must be a list.", param=f"{at}.tool_calls")
+        calls = entry["tool_calls"]
+        if not isinstance(calls, list) or not all(isinstance(call, Mapping) for call in calls):
+            raise InvalidRequest(f"{at}.tool_calls must be a list of objects.", param=f"{at}.tool_calls")
         message["tool_calls"] = entry["tool_calls"]
     return message
 
@@ -220,7 +220,7 @@ def _number(body: Mapping[str, Any], name: str, low: float, high: float) -> floa
     value = body.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
         raise InvalidRequest(f"The option {name} must be a number.", param=name)
     if not low <= value <= high:
         raise InvalidRequest(f"The option {name} must be between {low:g} and {high:g}.", param=name)
@@ -273,6 +273,14 @@ def _objects(body: Mapping[str, Any], name: str) -> tuple[dict[str, Any], ...]:
     if not isinstance(value, list) or not all(isinstance(entry, Mapping) for entry in value):
         raise InvalidRequest(f"The option {name} must be a list of objects.", param=name)
     return tuple(dict(entry) for entry in value)
+
+
+def _tool_choice(value: Any) -> str | dict[str, Any] | None:
+    if value is None or isinstance(value, str):
+        return value
+    if not isinstance(value, Mapping):
+        raise InvalidRequest("The option tool_choice must be a text or an object.", param="tool_choice")
+    return dict(value)
 
 
 def _think(body: Mapping[str, Any]) -> bool | str | None:

@@ -9,6 +9,8 @@
     │   └── ModelFileInvalid                       the model file is truncated, corrupt or no GGUF
     ├── NotFound              NotFoundError        no such page, path or key
     ├── QuotaExceeded         QuotaExceededError   context, budget, queue, memory or body size
+    │   ├── ContextExceeded                        the prompt is longer than the model's context
+    │   ├── BodyTooLarge                           a request body is over the limit
     │   └── NotEnoughMemory                        the model does not fit into the memory that is free
     ├── BackendFailed         NetworkError         the model's server is unreachable or died in mid-answer
     ├── Cancelled             AbortError           the asker went away or pressed stop

@@ -93,4 +93,4 @@ def parse_origin(text: str) -> Origin:
         return OPAQUE
     if scheme in OWN_SCHEMES:
         return Origin(scheme, host) if port is None else OPAQUE
-    return Origin(scheme, host, port or DEFAULT_PORTS[scheme])
+    return Origin(scheme, host, DEFAULT_PORTS[scheme] if port is None else port)

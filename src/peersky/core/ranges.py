@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
 _BYTES = re.compile(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*\Z", re.ASCII | re.IGNORECASE)
+_BEYOND: Final = 10**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +47,23 @@ def parse_range(header: str | None, total: int) -> ByteRange | None:
     match = _BYTES.match(header or "")
     if match is None:
         return None
-    first, last = match.groups()
-    if len(first) > 18 or len(last) > 18:
-        raise RangeNotSatisfiable
-    if not first:
-        if not last:
+    start, end = _position(match[1]), _position(match[2])
+    if start is None:
+        if end is None:
             return None
-        suffix = int(last)
-        if suffix == 0 or total == 0:
+        if end == 0 or total == 0:
             raise RangeNotSatisfiable
-        return ByteRange(max(0, total - suffix), total - 1, total)
-    start = int(first)
-    if last and int(last) < start:
+        return ByteRange(max(0, total - end), total - 1, total)
+    if end is not None and end < start:
         return None
     if start >= total:
         raise RangeNotSatisfiable
-    return ByteRange(start, min(int(last), total - 1) if last else total - 1, total)
+    return ByteRange(start, total - 1 if end is None else min(end, total - 1), total)
+
+
+def _position(digits: str) -> int | None:
+    """A position in the file; None where it is left open. Beyond any file, all positions are the same one."""
+    if not digits:
+        return None
+    digits = digits.lstrip("0") or "0"
+    return int(digits) if len(digits) <= 18 else _BEYOND

@@ -5,6 +5,7 @@ Page, validation and documentation derive from it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -103,7 +104,8 @@ class Setting:
                 raise self._refusal("must be a whole number")
             case float():
                 if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value:
-                    return float(value)
+                    # JSON can hold whole numbers that no float can.
+                    return float(max(-sys.float_info.max, min(value, sys.float_info.max)))
                 raise self._refusal("must be a number")
             case list():
                 if isinstance(value, list) and all(isinstance(entry, str) for entry in value):

@@ -104,4 +104,10 @@ class SseDecoder:
 
 def encode_json(value: Any) -> bytes:
     """One event whose data is ``value`` as JSON (one line, since JSON escapes line ends)."""
-    return b"data: " + json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n\n"
+    try:
+        data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair, from a server that cut an emoji in two: it has no UTF-8 form, but an escape, and in the
+        # page the halves join again.
+        data = json.dumps(value, separators=(",", ":")).encode()
+    return b"data: " + data + b"\n\n"
