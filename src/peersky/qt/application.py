@@ -34,12 +34,13 @@ def is_root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
-def create_application(*, headless: bool, on_error: Callable[[str], None]) -> QApplication:
+def create_application(*, headless: bool, on_error: Callable[[str], None], dark: bool | None = None) -> QApplication:
     """Make the one QApplication, with our URL schemes registered before it.
 
     Args:
         headless: no window system is used. Only then may root run it, without the sandbox, which stderr is told.
-        on_error: takes the traceback of an exception that reached Qt.
+        on_error: takes the traceback of an exception that reached Qt, and what Qt warns of.
+        dark: the colour scheme of pages without a window system, which could tell it; None: light.
 
     Raises:
         NotAllowed: root asked for a window: Chromium's sandbox does not work for root, and users never run without it.
@@ -56,7 +57,9 @@ def create_application(*, headless: bool, on_error: Callable[[str], None]) -> QA
         flags.append("--no-sandbox")
     if headless:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
-        flags.append("--disable-gpu")
+        # Qt's and Chromium's lines about the graphics card that is not used would hide the program's own.
+        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
+        flags += ["--disable-gpu", "--log-level=3", f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
     os.environ[_FLAGS] = " ".join([*flags, *os.environ.get(_FLAGS, "").split()])
     _hook_exceptions(on_error)
     register_schemes()

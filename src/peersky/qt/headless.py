@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from PyQt6.QtCore import QCoreApplication, QEvent, QSize, Qt
+from PyQt6.QtCore import QCoreApplication, QEvent, QSize
 from PyQt6.QtWebEngineWidgets import QWebEngineView
 
 from peersky.core.errors import ProfileUnusable
@@ -81,10 +81,7 @@ def save_picture(driver: PageDriver, file: Path) -> None:
 @contextmanager
 def _page(profile: Profile, size: tuple[int, int], dark: bool) -> Iterator[PageDriver]:
     errors: list[str] = []
-    application = create_application(headless=True, on_error=errors.append)
-    hints = application.styleHints()
-    if hints is not None:
-        hints.setColorScheme(Qt.ColorScheme.Dark if dark else Qt.ColorScheme.Light)
+    application = create_application(headless=True, on_error=errors.append, dark=dark)
     try:
         runtime = Runtime(profile)
     except ProfileUnusable as error:
@@ -106,5 +103,6 @@ def _page(profile: Profile, size: tuple[int, int], dark: bool) -> Iterator[PageD
         page.deleteLater()
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
         runtime.close()
+        del application
         for text in errors:
             print(f"peersky: {text}", file=sys.stderr)  # noqa: T201
