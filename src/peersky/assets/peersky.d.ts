@@ -27,7 +27,7 @@ declare global {
      *
      * Leaving the loop, aborting the signal, navigating away and closing the tab all stop the model.
      */
-    chat(options: PeerSkyChatOptions): PeerSkyAnswer<PeerSkyMessage & AsyncIterable<PeerSkyMessage>, PeerSkyDelta>;
+    chat(options: PeerSkyChatOptions): PeerSkyLLMChat;
 
     /** Continues a text. Awaited it is a string, iterated it is pieces of one. */
     complete(prompt: string, options?: PeerSkyOptions): PeerSkyAnswer<string, string>;
@@ -35,6 +35,7 @@ declare global {
 
   /** A lazy promise that can be iterated instead. It rejects and throws with a DOMException that has a `reason`, or with a TypeError that names the option. */
   type PeerSkyAnswer<Whole, Piece> = Promise<Whole> & AsyncIterable<Piece>;
+  type PeerSkyLLMChat = PeerSkyAnswer<PeerSkyMessage & AsyncIterable<PeerSkyMessage>, PeerSkyDelta>;
 
   /** Options that are not listed here are ignored, with one warning on the console. */
   interface PeerSkyOptions {
@@ -45,10 +46,11 @@ declare global {
     /** Texts that end the answer. */
     stop?: string | string[];
     signal?: AbortSignal;
-    /** OpenAI's response_format; a JSON schema makes the model write JSON that fits it. */
-    responseFormat?: PeerSkyResponseFormat;
+    /** A JSON schema that the answer has to fit, or OpenAI's response_format. */
+    responseFormat?: PeerSkyResponseFormat | object;
     /** Functions that the model may ask for, in OpenAI's form. */
     tools?: PeerSkyTool[];
+    toolChoice?: "auto" | "none" | "required" | { type: "function"; function: { name: string } };
     seed?: number;
     /** 0 to 1. */
     topP?: number;
@@ -56,10 +58,15 @@ declare global {
     think?: boolean | "low" | "medium" | "high";
     /** Only models that the user exposed to pages. */
     model?: string;
+    /** Names a conversation, so that the next question in it starts faster. It never leaves this computer. */
+    conversation?: string;
     /** OpenAI's spellings of the same options. */
     max_tokens?: number;
+    max_completion_tokens?: number;
     top_p?: number;
-    response_format?: PeerSkyResponseFormat;
+    response_format?: PeerSkyResponseFormat | object;
+    tool_choice?: PeerSkyOptions["toolChoice"];
+    reasoning_effort?: "none" | "low" | "medium" | "high";
   }
 
   interface PeerSkyChatOptions extends PeerSkyOptions {
@@ -70,6 +77,9 @@ declare global {
     role: "system" | "user" | "assistant" | "tool";
     content: string | PeerSkyPart[];
     name?: string;
+    toolCalls?: PeerSkyToolCall[];
+    toolCallId?: string;
+    /** OpenAI's spellings of the same. */
     tool_calls?: PeerSkyToolCall[];
     tool_call_id?: string;
   }
@@ -95,7 +105,7 @@ declare global {
     function: { name: string; arguments: string };
   }
 
-  type PeerSkyFinishReason = "stop" | "length" | "tool_calls";
+  type PeerSkyFinishReason = "stop" | "length" | "tool_calls" | "content_filter";
 
   interface PeerSkyUsage {
     inputTokens: number;
@@ -106,7 +116,7 @@ declare global {
     role: "assistant";
     content: string;
     reasoning?: string;
-    tool_calls?: PeerSkyToolCall[];
+    toolCalls?: PeerSkyToolCall[];
     finishReason: PeerSkyFinishReason;
     usage?: PeerSkyUsage;
   }
@@ -117,6 +127,10 @@ declare global {
     content: string;
     /** What the model thinks before it answers. */
     reasoning?: string;
+    /** Pieces of calls; those of one index belong together. */
+    toolCalls?: { index: number; id?: string; type?: "function"; function?: { name?: string; arguments?: string } }[];
+    /** How much of the prompt has been read, in tokens. */
+    progress?: { processed: number; total: number };
     /** On the last piece. */
     finishReason?: PeerSkyFinishReason;
     usage?: PeerSkyUsage;
@@ -144,12 +158,13 @@ declare global {
   interface PeerSkyLLMBridge {
     isSupported(): Promise<boolean>;
     modelInfo(): Promise<{ model: string; vision: boolean }>;
-    chat(args: PeerSkyChatOptions): Promise<PeerSkyMessage>;
-    complete(prompt: string, args?: PeerSkyOptions): Promise<string>;
-    /** Starts an answer; its id goes to iteratorNext and iteratorReturn. */
-    chatStream(args: PeerSkyChatOptions): Promise<string>;
-    completeStream(prompt: string, args?: PeerSkyOptions): Promise<string>;
-    iteratorNext(id: string): Promise<{ done: boolean; value: PeerSkyDelta | string | undefined }>;
-    iteratorReturn(id: string): Promise<{ done: boolean; value: undefined }>;
+    chat(args: PeerSkyChatOptions): PeerSkyLLMChat;
+    complete(prompt: string, args?: PeerSkyOptions): PeerSkyAnswer<string, string>;
+    complete(args: PeerSkyOptions & { prompt: string }): PeerSkyAnswer<string, string>;
+    /** Prepares an answer; its id goes to iteratorNext and iteratorReturn. */
+    chatStream(args: PeerSkyChatOptions): Promise<number>;
+    completeStream(prompt: string, args?: PeerSkyOptions): Promise<number>;
+    iteratorNext(id: number): Promise<{ done: boolean; value: PeerSkyDelta | string | undefined }>;
+    iteratorReturn(id: number): Promise<{ done: boolean; value: undefined }>;
   }
 }

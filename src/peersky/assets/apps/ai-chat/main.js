@@ -108,6 +108,7 @@ async function answer(entry, messages) {
       entry.content += delta.content ?? "";
       entry.reasoning += delta.reasoning ?? "";
       finishReason = delta.finishReason ?? finishReason;
+      if (delta.progress) view.read(delta.progress);
       frame ||= requestAnimationFrame(() => {
         frame = 0;
         view.grow();
@@ -214,6 +215,8 @@ at("log").addEventListener("click", (event) => {
   if (!event.target.matches(".copy-code")) return;
   copyText(event.target.closest(".code").querySelector("pre").innerText, event.target);
 });
+// Leaving breaks the answer off; without this it would be kept as one that failed.
+window.addEventListener("beforeunload", () => running?.abort());
 window.addEventListener("pagehide", () => store(entries));
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) showModel();

@@ -77,7 +77,8 @@ export class MessageView {
     this.element.insertBefore(this.thinking, this.body);
     this.wait = div("wait");
     this.wait.setAttribute("aria-hidden", "true");
-    this.wait.append(...["", "", ""].map(() => document.createElement("span")));
+    this.reading = document.createElement("p");
+    this.wait.append(...["", "", ""].map(() => document.createElement("span")), this.reading);
     this.element.insertBefore(this.wait, this.foot);
     this.markdown = new MarkdownView(this.body);
   }
@@ -89,6 +90,12 @@ export class MessageView {
     if (reasoning) this.thoughts.textContent = reasoning;
     this.wait.hidden = Boolean(content) || state !== "streaming";
     this.markdown.update(content);
+  }
+
+  // Before the first word: how much of the conversation the model has read.
+  read({ processed, total }) {
+    const percent = Math.round((100 * processed) / Math.max(1, total));
+    this.reading.textContent = percent < 100 ? `Reading the conversation, ${percent} %` : "";
   }
 
   // When the state changed: the whole content, and what can be done with it.
