@@ -317,8 +317,8 @@ class Engine:
                 raise self._hung(child, options.header_timeout_s) from error
             except httpx.TransportError as error:
                 died = await self._died(child)
-                # It died before it got the question (while idle, most likely): nothing is lost by asking again.
-                if last_try or not isinstance(error, httpx.ConnectError):
+                # It died before it took the question up, while idle most likely: nothing is lost by asking again.
+                if last_try:
                     raise died from error
         raise AssertionError("unreachable")
 

@@ -7,6 +7,7 @@ own, usage on every chunk or in one without choices, tool calls without an index
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -30,6 +31,9 @@ _FINISH: Final[dict[str, FinishReason]] = {
     "tool_use": "tool_calls",
     "content_filter": "content_filter",
 }
+_TOO_LARGE: Final = re.compile(r"input \((\d+) tokens\) is too large.*batch size: (\d+)")
+"""llama.cpp's words for a text that does not fit into one embedding."""
+
 _CONTEXT_CODES: Final = frozenset({"exceed_context_size_error", "context_length_exceeded"})
 
 
@@ -169,7 +173,9 @@ def error_of(status: int, body: Any, server: str) -> PeerSkyError:
     detail = body.get("error", body) if isinstance(body, Mapping) else body
     detail = detail if isinstance(detail, Mapping) else {}
     if _CONTEXT_CODES & {detail.get("type"), detail.get("code")}:
-        return _context_error(detail, sentence)
+        return _context_error(detail.get("n_prompt_tokens"), detail.get("n_ctx"), sentence)
+    if found := _TOO_LARGE.search(sentence):
+        return _context_error(int(found[1]), int(found[2]), sentence)
     text = f"{server} reports: {sentence}" if sentence else f"{server} failed (status {status})."
     if detail.get("type") == "not_supported_error" or status == 501:
         return NotSupported(text)
@@ -194,16 +200,15 @@ def sentence_of(body: Any) -> str:
     return text if len(text) <= MAX_SENTENCE_CHARS else text[:MAX_SENTENCE_CHARS] + "…"
 
 
-def _context_error(detail: Mapping[str, Any], sentence: str) -> ContextExceeded:
-    requested, quota = detail.get("n_prompt_tokens"), detail.get("n_ctx")
+def _context_error(requested: Any, quota: Any, sentence: str) -> ContextExceeded:
     if isinstance(requested, int) and isinstance(quota, int):
         sentence = (
-            f"The conversation has {requested:,} tokens and the model reads at most {quota:,}. "
+            f"The text has {requested:,} tokens and the model reads at most {quota:,}. "
             "Shorten it, or raise the context length in the settings."
         )
     else:
         requested = quota = None
-        sentence = sentence or "The conversation is longer than the model can read. Shorten it."
+        sentence = sentence or "The text is longer than the model can read. Shorten it."
     return ContextExceeded(sentence, requested=requested, quota=quota)
 
 

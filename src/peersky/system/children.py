@@ -112,14 +112,15 @@ class Child:
         self.ready: Mapping[str, Any] = {}
         self.stopping = False
         self.refused = False
+        self._killed = False
         self._process = process
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self._said: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._pumps = [
-            tasks.start(self._read_stdout(), f"{name}: stdout"),
-            tasks.start(self._read_stderr(), f"{name}: stderr"),
+            tasks.start(self._read_stdout(), "stdout"),
+            tasks.start(self._read_stderr(), "stderr"),
         ]
-        self.exited: asyncio.Task[int] = tasks.start(self._wait(), f"{name}: exit")
+        self.exited: asyncio.Task[int] = tasks.start(self._wait(), "exit")
 
     @property
     def pid(self) -> int:
@@ -127,6 +128,11 @@ class Child:
 
     @property
     def alive(self) -> bool:
+        """It runs, as far as is known, and nobody has told it to end."""
+        return self._running and not self.stopping and not self._killed
+
+    @property
+    def _running(self) -> bool:
         return self._process.returncode is None
 
     @property
@@ -164,7 +170,7 @@ class Child:
         """End the process: close its life line, tell it, and kill it after :data:`STOP_GRACE_S`."""
         self.stopping = True
         try:
-            if self.alive:
+            if self._running:
                 if self._process.stdin is not None:
                     self._process.stdin.close()
                 if os.name == "posix":  # Elsewhere this would be a kill, and the closed life line is the request.
@@ -177,7 +183,8 @@ class Child:
 
     def kill(self) -> None:
         """End the process now. It counts as a death unless :meth:`stop` was called before."""
-        if self.alive:
+        self._killed = True
+        if self._running:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 
@@ -276,7 +283,7 @@ class Supervisor:
         if self._gave_up:
             raise BackendFailed(self.sentence(), reason="crash_loop")
         if self._starting is None or self._starting.done():
-            self._starting = self._tasks.start(self._start(), f"{self._name}: start")
+            self._starting = self._tasks.start(self._start(), "start")
         starting = self._starting
         try:
             started = await asyncio.shield(starting)
@@ -327,22 +334,24 @@ class Supervisor:
     async def _start(self) -> Child | PeerSkyError:
         """One start. What people must know of it is returned, not raised: it is an answer, not a failed task."""
         async with self._gate:
+            if self._child is not None:  # It may be dying still; its memory and its death must be known first.
+                await asyncio.wait({self._child.exited})
             await self._back_off()
             child = None
             try:
                 launch = self._launch()
                 child = await self._spawn(launch)
-                self._log("child_started", name=self._name, pid=child.pid)
+                self._log("child.started", name=self._name, pid=child.pid)
                 await child.become_ready(launch, self._ready_timeout_s)
             except PeerSkyError as error:
                 if child is not None:
                     await asyncio.wait({child.exited})
                 return error
-            except asyncio.CancelledError:
+            except BaseException:
                 if child is not None:
                     await child.stop()
                 raise
-            self._log("child_ready", name=self._name, pid=child.pid)
+            self._log("child.ready", name=self._name, pid=child.pid)
             self._child = child
             return child
 
@@ -381,7 +390,7 @@ class Supervisor:
             return
         returncode = child.exited.result()
         if child.stopping or child.refused:
-            self._log("child_stopped", name=self._name, pid=child.pid, returncode=returncode)
+            self._log("child.stopped", name=self._name, pid=child.pid, returncode=returncode)
             return
         now = self._clock()
         self._deaths.append(now)
@@ -390,7 +399,7 @@ class Supervisor:
         self.last_outcome = outcome(self._name, returncode) + "."
         self._gave_up = len(self._deaths) > self._policy.restarts
         self._log(
-            "child_died",
+            "child.died",
             name=self._name,
             pid=child.pid,
             returncode=returncode,
