@@ -14,7 +14,6 @@ from typing import Any, Final
 from peersky.cli.session import Session
 from peersky.cli.terminal import say, write_answer
 from peersky.core.errors import BackendFailed, InvalidRequest
-from peersky.core.settings_schema import STARTER_MODEL
 from peersky.system.paths import open_profile
 
 EXIT_CUT_SHORT: Final = 3
@@ -79,10 +78,7 @@ def request_body(messages: list[dict[str, str]], options: argparse.Namespace) ->
 
 def label_of(model: dict[str, Any]) -> str:
     """One line that says which model answers, and what to think of it."""
-    note = model["note"]
-    if not note and model["id"] == STARTER_MODEL:
-        note = "A small demonstration that this computer can answer offline; choose a real model for real work."
-    return f"Model: {model['id']} ({model['provider']}). {note}".rstrip()
+    return f"Model: {model['id']} ({model['provider']}). {model['note']}".rstrip()
 
 
 @dataclass(slots=True)

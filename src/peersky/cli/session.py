@@ -60,7 +60,11 @@ class Session:
         self._holder: _Holder | None = None
 
     def __enter__(self) -> Session:
-        self._connect()
+        try:
+            self._connect()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -143,10 +147,11 @@ class _Holder:
 
     def stop(self) -> None:
         """End the services, after the answers that other commands wait for; Ctrl-C ends these too."""
+        self._started.wait()
         loop, drain, end = self._loop, self._drain, self._end
-        assert loop is not None
-        assert drain is not None
-        assert end is not None
+        if loop is None or drain is None or end is None:
+            self._thread.join()
+            return
         try:
             _set(loop, drain)
             self._thread.join(_DRAIN_SILENCE_S)

@@ -1,4 +1,4 @@
-"""What this machine lacks. Looks and reports; changes nothing, opens no connection, and never shows a key."""
+"""What this machine lacks. Looks and reports: opens no connection, never shows a key, and creates only the profile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -23,6 +23,11 @@ LEAST_MEMORY_BYTES: Final = 512 * 1024**2
 LEAST_DISK_BYTES: Final = 1024**3
 _IMPORT_TIMEOUT_S: Final = 120
 _STARTER: Final = Path(peersky.__file__).parent / "assets" / "models" / "starter.gguf"
+
+_LOAD_X11_PLUGIN: Final = (
+    "import ctypes, pathlib, PyQt6.QtGui as gui; "
+    "ctypes.CDLL(str(pathlib.Path(gui.__file__).parent / 'Qt6/plugins/platforms/libqxcb.so'))"
+)
 
 State = Literal["ok", "note", "missing"]
 
@@ -73,6 +78,10 @@ def _imports() -> Iterator[Finding]:
     yield import_finding(
         "qt", "Qt WebEngine, which shows pages,", "import PyQt6.QtWebEngineWidgets, PyQt6.QtWebEngineCore"
     )
+    if sys.platform == "linux":
+        found = import_finding("x11", "Qt's plugin for windows on X11", _LOAD_X11_PLUGIN)
+        # Wayland needs it not, and neither does the command line.
+        yield replace(found, state="note") if found.state == "missing" else found
     yield import_finding("engine", "The built-in engine", "import xllamacpp")
 
 

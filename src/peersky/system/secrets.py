@@ -111,8 +111,8 @@ class SecretStore:
 
     def known_values(self) -> list[str]:
         """The secrets that this process has in memory: what its log must not show."""
-        with self._lock:
-            return [value for value in self._known.values() if value]
+        # Without the lock, which may be held for as long as a keyring takes; copying a dictionary needs none.
+        return [value for value in list(self._known.values()) if value]
 
     def _from_keyring(self, name: str) -> str | None:
         keyring = self._keyring

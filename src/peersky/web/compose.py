@@ -75,8 +75,16 @@ async def open_services(profile: Profile, prompts: PromptPort) -> Services:
     """
     secrets = SecretStore(profile.secrets_file, system_keyring)
     logbook = Logbook(profile.log_file, secrets.known_values)
-    # A key in the file is moved to the keyring here, and a keyring may take its time.
-    settings = await asyncio.to_thread(SettingsStore, profile.settings_file, secrets)
+    settings = await asyncio.to_thread(_open_settings, profile, secrets)
     for notice in settings.notices:
         logbook.record("settings.notice", text=notice)
     return Services(profile, settings, logbook, prompts)
+
+
+def _open_settings(profile: Profile, secrets: SecretStore) -> SettingsStore:
+    """In a thread of its own, since a keyring may take its time: the user may have to unlock it."""
+    settings = SettingsStore(profile.settings_file, secrets)
+    if settings.is_stored("llm.baseURL") and not settings.text("llm.provider"):
+        # The key decides which back end is meant, at every question; from here on it is in memory.
+        settings.secret("llm.apiKey")
+    return settings
