@@ -203,3 +203,11 @@ def test_a_bad_settings_file_is_said_and_kept(cli: Cli, tiny_model: str) -> None
     outcome = cli.run("ask", "--model", tiny_model, "--max-tokens", "2", "hello")
     assert "settings.json was not valid (line 1): it is kept as settings.json.bad-1" in outcome.err
     assert (cli.profile / "settings.json.bad-1").read_text() == "{broken"
+
+
+def test_a_fresh_profile_answers_with_the_starter_model(cli: Cli) -> None:
+    outcome = cli.run("ask", "--temperature", "0", "What is PeerSky?")
+    assert outcome.code == 0
+    assert outcome.err.startswith("Model: peersky-starter (builtin). A demonstration")
+    for word in ("browser", "peer-to-peer", "model"):
+        assert word in outcome.out
