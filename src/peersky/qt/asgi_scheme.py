@@ -186,7 +186,7 @@ class _Exchange:
                 await self._send_error(refusal)
             else:
                 await app(scope, receive, self._send)
-            if not self._status:
+            if not self._status and not self._disconnected.is_set():
                 raise RuntimeError("the app sent no reply")
         except Exception as error:  # noqa: BLE001 - one request's fault must stay its own
             self._handler.report(f"{scope['method']} {scope['path']}: {error!r}")
