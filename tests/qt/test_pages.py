@@ -56,9 +56,12 @@ class Lab:
         """Wait until an expression is true in the page."""
         wait_until(lambda: bool(self.run(f"return Boolean({condition})")), 10, f"This did not become true: {condition}")
 
-    def arrived(self, url: str) -> None:
-        """Wait until a navigation that the page began has ended."""
+    def follow(self, selector: str, url: str) -> None:
+        """Click a link and wait until the page it leads to is there."""
+        self.until(f"document.querySelector({json.dumps(selector)})?.checkVisibility()")
         page = self.page.page
+        # Not by `run`: its answer would go away with the page.
+        page.runJavaScript(f"document.querySelector({json.dumps(selector)}).click()")
         wait_until(lambda: page.url().toString() == url and not page.isLoading(), 10, f"The page is not at {url}.")
 
     def text(self, selector: str) -> str:
@@ -153,8 +156,7 @@ def test_home_turns_local_ai_on_with_one_click(lab: Lab) -> None:
     lab.until("document.getElementById('ai-state').textContent === 'On'")
     assert lab.text("#ai-text") == f"{STARTER_MODEL} answers on this computer."
     assert lab.settings.flag("llm.enabled")
-    lab.click("#ai-chat")
-    lab.arrived(CHAT)
+    lab.follow("#ai-chat", CHAT)
     lab.until("document.getElementById('model').checkVisibility()")
     assert lab.text("#model") == f"{STARTER_MODEL} · on this computer"
 
@@ -427,5 +429,4 @@ def test_the_app_works_where_it_is_published(lab: Lab) -> None:
     assert not [line for line in lab.page.console if "Refused" in line or "Error" in line]
     lab.settings.change({"llm.enabled": False})
     lab.open("hyper://somebody/ai-chat/")
-    lab.click("#unsupported-link")
-    lab.arrived("peersky://settings/llm")
+    lab.follow("#unsupported-link", "peersky://settings/llm")
