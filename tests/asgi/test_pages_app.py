@@ -356,6 +356,19 @@ async def test_one_click_keeps_a_built_in_model_that_the_user_chose(world: World
     assert (reply.json["enabled"], reply.json["model"]) == (True, "other")
 
 
+@pytest.mark.parametrize("host", ["home", "settings"])
+async def test_a_crashed_engine_is_told_and_started_again_by_a_person(world: World, host: str) -> None:
+    asker = fetched_by(f"peersky://{host}")
+    world.provider.now = ("crash_loop", "The engine ended three times.")
+    world.settings.change({"llm.provider": "builtin"})
+    url = f"peersky://{host}/api/llm-status"
+    told = await world.client.get(url, asker=asker)
+    assert told.json["backEnd"] == {"state": "crash_loop", "sentence": "The engine ended three times."}
+    reply = await world.client.post(url, asker=asker)
+    assert reply.json["backEnd"]["state"] == "stopped"
+    assert world.provider.now[0] == "stopped"
+
+
 async def test_get_changes_nothing(world: World) -> None:
     reply = await world.client.get("peersky://home/api/llm-enable", asker=HOME)
     assert reply.status == 405

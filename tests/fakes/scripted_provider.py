@@ -51,10 +51,17 @@ class ScriptedProvider(Provider):
         self.requests: list[ChatRequest] = []
         self.open = self.most_open = self.cut = 0
         self.closed = False
+        self.now = ("ready", "")
         self.infos = [
             ModelInfo("peersky-starter", "builtin", context_length=2048, note="A demonstration."),
             ModelInfo("other", "builtin", frozenset({"completion", "vision", "embedding"}), 4096),
         ]
+
+    def state(self) -> tuple[str, str]:
+        return self.now
+
+    def reset(self) -> None:
+        self.now = ("stopped", "")
 
     async def models(self) -> Sequence[ModelInfo]:
         return self.infos

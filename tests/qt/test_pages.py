@@ -161,6 +161,20 @@ def test_home_turns_local_ai_on_with_one_click(lab: Lab) -> None:
     assert lab.text("#model") == f"{STARTER_MODEL} · on this computer"
 
 
+@pytest.mark.parametrize(
+    ("url", "button", "place"),
+    [("peersky://home/", "#ai-restart", "#ai-text"), ("peersky://settings/llm", "#restart", "#state")],
+)
+def test_a_crashed_engine_is_started_again_with_a_button(lab: Lab, url: str, button: str, place: str) -> None:
+    lab.settings.change(ON)
+    lab.provider.now = ("crash_loop", "The engine ended three times.")
+    lab.open(url)
+    lab.click(button)
+    lab.until(f"!document.querySelector('{button}').checkVisibility()")
+    assert "answers on this computer" in lab.text(place)
+    assert lab.provider.now[0] == "stopped"
+
+
 def test_settings_say_what_is_stored_and_switch_to_the_built_in_engine(lab: Lab) -> None:
     lab.open("peersky://settings/llm")
     lab.until("!document.getElementById('enabled').disabled")

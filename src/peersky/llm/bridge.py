@@ -107,6 +107,16 @@ class Bridge:
             "position": queue.position(origin) if queue else 0,
         }
 
+    def back_end(self, origin: Origin) -> tuple[str, str]:
+        """State of the back end that answers this origin, and a sentence about it; see ``Provider.state``."""
+        provider = self._providers.get(self._choice(origin)[0])
+        return provider.state() if provider else ("missing", "")
+
+    def reset(self) -> None:
+        """Let back ends that gave up after a crash loop try again."""
+        for provider in self._providers.values():
+            provider.reset()
+
     async def model_info(self, origin: Origin) -> ModelInfo:
         """What is known of the model that answers this origin.
 

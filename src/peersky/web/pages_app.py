@@ -77,6 +77,7 @@ def make_pages_app(settings: SettingsStore, bridge: Bridge, policy: Callable[[],
                 [
                     _apis(
                         Route("/llm-status", status.read),
+                        Route("/llm-status", status.reset, methods=["POST"]),
                         Route("/llm-enable", status.enable, methods=["POST"]),
                     ),
                     _files(assets / "pages" / "home"),
@@ -91,6 +92,7 @@ def make_pages_app(settings: SettingsStore, bridge: Bridge, policy: Callable[[],
                         Route("/settings", _SettingsApi(settings)),
                         Route("/models", status.models),
                         Route("/llm-status", status.read),
+                        Route("/llm-status", status.reset, methods=["POST"]),
                     ),
                     *(_page(path, assets / "pages" / "settings" / "llm.html") for path in ("/llm", "/llm/")),
                     _files(assets / "pages" / "settings"),
@@ -157,7 +159,14 @@ class _LlmStatus:
         self._bridge = bridge
 
     async def read(self, request: Request) -> Response:
-        return JSONResponse(self._bridge.status(asker_of(request.scope).origin))
+        origin = asker_of(request.scope).origin
+        state, sentence = self._bridge.back_end(origin)
+        return JSONResponse(self._bridge.status(origin) | {"backEnd": {"state": state, "sentence": sentence}})
+
+    async def reset(self, request: Request) -> Response:
+        """The button after a crash loop: the engine may start again, and does so with the next question."""
+        self._bridge.reset()
+        return await self.read(request)
 
     async def enable(self, request: Request) -> Response:
         """One click turns local AI on, with the built-in model unless the user chose another built-in one."""

@@ -37,6 +37,16 @@ class Provider(ABC):
     is_local: bool
     """Whether prompts stay on this machine."""
 
+    def state(self) -> tuple[str, str]:
+        """What the back end is doing, and a sentence about it for people.
+
+        ``crash_loop`` means that only :meth:`reset` helps; back ends without a process of ours are always ``ready``.
+        """
+        return "ready", ""
+
+    def reset(self) -> None:  # noqa: B027 - most back ends have nothing to reset
+        """Allow another try after a crash loop: the user said so."""
+
     @abstractmethod
     async def models(self) -> Sequence[ModelInfo]:
         """The models that this back end has or offers.

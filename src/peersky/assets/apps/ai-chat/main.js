@@ -6,7 +6,14 @@ import { button, copyText, MessageView, Scroller } from "./view.js";
 
 const SETTINGS = "peersky://settings/llm";
 const ANNOUNCED_CHARACTERS = 600;
-const NEEDS_SETTINGS = ["llm_disabled", "provider_missing", "model_missing", "model_file_invalid", "not_enough_memory"];
+const NEEDS_SETTINGS = [
+  "llm_disabled",
+  "provider_missing",
+  "model_missing",
+  "model_file_invalid",
+  "not_enough_memory",
+  "crash_loop",
+];
 
 const at = (id) => document.getElementById(id);
 const prompt = at("prompt");

@@ -1,5 +1,5 @@
 // The home page's half of the conversation with peersky://home/api/: shows what state local AI is in (llm-status)
-// and turns it on with the built-in model when the user says so (llm-enable).
+// turns it on with the built-in model when the user says so (llm-enable), and lets a crashed engine start again.
 
 const { request } = globalThis.PeerSky;
 
@@ -9,7 +9,7 @@ const STARTER_NOTE =
   "For real work, choose a larger model in the settings.";
 
 const parts = Object.fromEntries(
-  ["ai", "state", "text", "note", "problem", "enable", "chat"].map((name) => [
+  ["ai", "state", "text", "note", "problem", "enable", "restart", "chat"].map((name) => [
     name,
     document.getElementById(name === "ai" ? "ai" : `ai-${name}`),
   ]),
@@ -22,6 +22,7 @@ function show({ state, look, text, note, action }) {
   parts.note.textContent = note ?? "";
   parts.note.hidden = !note;
   parts.enable.hidden = action !== "enable";
+  parts.restart.hidden = action !== "restart";
   parts.chat.hidden = action !== "chat";
   parts.problem.hidden = true;
   parts.ai.setAttribute("aria-busy", "false");
@@ -31,7 +32,9 @@ function showStatus(status) {
   const where = status.isLocal !== false ? "on this computer" : "through a service on the network";
   const note = status.model === STARTER ? STARTER_NOTE : "";
   const ownModel = status.provider === "builtin" && status.model && status.model !== STARTER;
-  if (status.enabled && status.supported) {
+  if (status.enabled && status.supported && status.backEnd.state === "crash_loop") {
+    show({ state: "Stopped", look: "warn", text: status.backEnd.sentence, action: "restart" });
+  } else if (status.enabled && status.supported) {
     show({ state: "On", look: "on", text: `${status.model} answers ${where}.`, note, action: "chat" });
   } else if (status.enabled) {
     const text =
@@ -63,17 +66,23 @@ async function refresh() {
   }
 }
 
-parts.enable.addEventListener("click", async () => {
-  parts.enable.disabled = true;
-  try {
-    showStatus(await request("/api/llm-enable", {}));
-    if (!parts.chat.hidden) parts.chat.focus();
-  } catch (error) {
-    showProblem(error);
-  } finally {
-    parts.enable.disabled = false;
-  }
-});
+function onClick(button, path) {
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      showStatus(await request(path, {}));
+      if (!parts.chat.hidden) parts.chat.focus();
+    } catch (error) {
+      showProblem(error);
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
+onClick(parts.enable, "/api/llm-enable");
+// After it crashed again and again, the engine waits for a person to say so.
+onClick(parts.restart, "/api/llm-status");
 
 // The settings may have changed in another tab.
 document.addEventListener("visibilitychange", () => {

@@ -17,7 +17,8 @@ const OTHER_FILE = "file:";
 const form = document.getElementById("form");
 const enabled = document.getElementById("enabled");
 const state = document.getElementById("state");
-const offer = document.getElementById("offer");
+const useBuiltin = document.getElementById("use-builtin");
+const restart = document.getElementById("restart");
 const modelBox = document.getElementById("models");
 const modelsProblem = document.getElementById("models-problem");
 
@@ -25,6 +26,8 @@ let settings = [];
 let status = {};
 
 const valueOf = (key) => settings.find((setting) => setting.key === key)?.value;
+
+const hasCrashed = () => status.enabled && status.backEnd.state === "crash_loop";
 
 // What answers now, in words.
 function stateInWords() {
@@ -40,6 +43,7 @@ function stateInWords() {
   }
   if (!on) return ["", `Local AI is off. Switched on, ${model} answers on this computer.`];
   if (!supported) return ["warn", "Local AI is on, but no model is chosen."];
+  if (hasCrashed()) return ["bad", status.backEnd.sentence];
   return ["good", `Local AI is on. ${model} answers ${isLocal === false ? "through a service" : "on this computer"}.`];
 }
 
@@ -49,7 +53,8 @@ function showState() {
   state.textContent = text;
   enabled.checked = status.enabled;
   enabled.disabled = false;
-  offer.hidden = status.provider === "builtin";
+  useBuiltin.hidden = status.provider === "builtin";
+  restart.hidden = !hasCrashed();
 }
 
 function facts(model) {
@@ -154,7 +159,17 @@ async function apply(changes) {
 
 enabled.addEventListener("change", () => apply({ "llm.enabled": enabled.checked }));
 
-document.getElementById("use-builtin").addEventListener("click", async () => {
+// After it crashed again and again, the engine waits for a person to say so.
+restart.addEventListener("click", async () => {
+  try {
+    status = await request("/api/llm-status", {});
+    showState();
+  } catch (error) {
+    state.textContent = error.message;
+  }
+});
+
+useBuiltin.addEventListener("click", async () => {
   await apply({ "llm.provider": "builtin", "llm.model": STARTER });
   await loadModels();
 });
