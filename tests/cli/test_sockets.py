@@ -27,7 +27,9 @@ sys.addaudithook(record)
 
 WATCHER = '''
 """Samples the Internet sockets of the engine, whose server is no Python: run by the recorder in the command itself."""
-import json, os, threading, psutil
+import os, threading, psutil
+
+record = os.open(os.environ["SOCKET_RECORD"] + ".inet", os.O_WRONLY | os.O_CREAT)
 
 def sample():
     seen = set()
@@ -36,12 +38,11 @@ def sample():
             try:
                 for connection in process.net_connections("inet"):
                     for end in (connection.laddr, connection.raddr):
-                        if end:
+                        if end and end.ip not in seen:
                             seen.add(end.ip)
+                            os.write(record, end.ip.encode() + b"\\n")
             except psutil.Error:
                 pass
-        with open(os.environ["SOCKET_RECORD"] + ".inet", "w") as file:
-            json.dump(sorted(seen), file)
         done.wait(0.01)
 
 done = threading.Event()
@@ -74,5 +75,5 @@ def test_only_loopback_and_unix_sockets(cli: Cli, tiny_model: str, tmp_path: Pat
     assert any("control.sock" in address for address in addresses)
     for address in addresses:
         assert address.startswith(("'/", "('127.0.0.1',", "'127.0.0.1'")), addresses
-    inet = json.loads((tmp_path / "record.inet").read_text())
+    inet = (tmp_path / "record.inet").read_text().splitlines()
     assert inet == ["127.0.0.1"], "the engine's own sockets were not seen, or are elsewhere"
