@@ -1,9 +1,8 @@
-"""The whole product in this process: Runtime on a profile of its own, real engine, a hyper: test app, local web sites."""
+"""The whole product in the test's process: Runtime on a profile of its own, with the real engine."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from peersky.qt.application import create_application
 from peersky.qt.driver import PageDriver
 from peersky.qt.runtime import Runtime
 from peersky.system.paths import open_profile
-from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,23 +25,6 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def qt_application() -> QApplication:
     return create_application(headless=True, on_error=lambda text: print(text, file=sys.stderr))
-
-
-@pytest.fixture(scope="session")
-def random_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Makes (once) a GGUF with random weights: preset ``tiny``, or ``half`` for realistic speed."""
-    made: dict[str, Path] = {}
-
-    def make(preset: str) -> Path:
-        if preset not in made:
-            file = tmp_path_factory.mktemp("models") / f"{preset}.gguf"
-            kind = ["--type", "q8_0"] if preset == "half" else []
-            tool = str(ROOT / "tools" / "random_gguf.py")
-            subprocess.run([sys.executable, tool, str(file), "--preset", preset, *kind], check=True, timeout=120)
-            made[preset] = file
-        return made[preset]
-
-    return make
 
 
 class Product:
