@@ -5,6 +5,7 @@ Every request, files included, passes :func:`peersky.core.trust.may` before it i
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -192,7 +193,8 @@ class _SettingsApi:
         request = Request(scope, receive)
         match request.method:
             case "GET" | "HEAD":
-                response: Response = JSONResponse(self._all())
+                # In a thread, here and below: a keyring may take its time, or ask the user for a password.
+                response: Response = JSONResponse(await asyncio.to_thread(self._all))
             case "POST":
                 response = await self._change(request)
             case _:
@@ -204,8 +206,8 @@ class _SettingsApi:
         changes = body.get("changes")
         if not isinstance(changes, Mapping):
             raise InvalidRequest("The option changes must be an object of settings.", param="changes")
-        self._settings.change(changes)
-        return JSONResponse(self._all())
+        await asyncio.to_thread(self._settings.change, changes)
+        return JSONResponse(await asyncio.to_thread(self._all))
 
     def _all(self) -> dict[str, Any]:
         return {

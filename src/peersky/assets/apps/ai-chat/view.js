@@ -26,20 +26,23 @@ export async function copyText(text, pressed) {
   }, 2000);
 }
 
+// A selection that is copied on a click is always allowed; the clipboard API asks the user for a permission first.
 async function toClipboard(text) {
+  const { activeElement } = document;
+  const field = document.createElement("textarea");
+  field.className = "visually-hidden";
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  activeElement?.focus();
+  if (done) return true;
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Not every browser grants the clipboard API to a page; a selection copied on a click is always allowed.
-    const field = document.createElement("textarea");
-    field.className = "visually-hidden";
-    field.value = text;
-    document.body.append(field);
-    field.select();
-    const done = document.execCommand("copy");
-    field.remove();
-    return done;
+    return false;
   }
 }
 
