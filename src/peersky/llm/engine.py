@@ -117,6 +117,7 @@ class Engine:
         self._tasks = TaskOwner(NAME)
         self._slots = asyncio.Semaphore(options.parallel)
         self._holds = 0
+        self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._timer: asyncio.TimerHandle | None = None
@@ -202,6 +203,7 @@ class Engine:
 
     async def close(self) -> None:
         """End everything for good. Safe to call twice."""
+        self._closed = True
         self._disarm()
         await self._supervisor.close()
         await self._tasks.close()
@@ -215,10 +217,9 @@ class Engine:
         return self._options.context_length if self._options.embedding else BATCH_TOKENS
 
     def _launch(self) -> Launch:
-        need = self.memory_bytes
-        free = self._free_memory()
-        if free is not None and need > free - KEPT_FREE_BYTES:
-            raise self._no_room(need, max(0, free - KEPT_FREE_BYTES))
+        need, room = self.memory_bytes, self._room()
+        if room is not None and need > room:
+            raise self._no_room(need, room)
         self._key = secrets.token_urlsafe(32)
         options = self._options
         config = {
@@ -237,10 +238,15 @@ class Engine:
         # -P: the script's neighbours must not hide modules of the standard library.
         return Launch((sys.executable, "-P", str(script)), json.dumps(config))
 
-    def _no_room(self, need: int, free: int) -> NotEnoughMemory:
+    def _room(self) -> int | None:
+        free = self._free_memory()
+        return None if free is None else max(0, free - KEPT_FREE_BYTES)
+
+    def _no_room(self, need: int, free: int | None) -> NotEnoughMemory:
+        have = "that is more than there is" if free is None else f"{_size(free)} can be used now"
         return NotEnoughMemory(
-            f"The model {self._file.stem} needs about {need / _GIB:.1f} GB of memory and {free / _GIB:.1f} GB can be "
-            "used now. Close other programs, choose a smaller model, or lower the context length in the settings.",
+            f"The model {self._file.stem} needs about {_size(need)} of memory and {have}. "
+            "Close other programs, choose a smaller model, or lower the context length in the settings.",
             requested=need,
             quota=free,
         )
@@ -248,8 +254,7 @@ class Engine:
     def _refusal(self, error: ChildRefused) -> PeerSkyError:
         reason = llama_reason(error.stderr) or error.message
         if re.search(r"alloc|out of memory", reason, re.IGNORECASE):
-            free = self._free_memory()
-            return self._no_room(self.memory_bytes, max(0, (free or 0) - KEPT_FREE_BYTES))
+            return self._no_room(self.memory_bytes, self._room())
         return ModelFileInvalid(f"The model file {self._file.name} cannot be loaded: {reason.rstrip('.')}.")
 
     # Requests
@@ -265,6 +270,7 @@ class Engine:
         self._holds -= 1
         if not self._holds:
             self._idle.set()
+        if not self._holds and not self._closed:
             self._timer = asyncio.get_running_loop().call_later(self.idle_timeout_s, self._idle_for_long)
 
     @asynccontextmanager
@@ -364,6 +370,10 @@ class Engine:
         if child.exited.done():
             how = self._supervisor.last_outcome.rstrip(".") if not child.stopping else NAME + " was stopped"
         return BackendFailed(f"{how} before the answer was finished. Ask again: it starts anew.", reason="interrupted")
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / _GIB:.1f} GB" if size_bytes >= _GIB else f"{size_bytes / 1024**2:.0f} MB"
 
 
 def llama_reason(stderr: tuple[str, ...]) -> str:

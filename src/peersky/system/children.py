@@ -90,6 +90,8 @@ def outcome(name: str, returncode: int) -> str:
     """How a child ended, as a clause for people ("The engine was killed…"), without the full stop."""
     if returncode == -9:
         return f"{name} was killed, which is what happens when the computer's memory runs out"
+    if sys.platform != "win32" and returncode == -signal.SIGILL:
+        return f"{name} crashed because this computer's processor lacks instructions that it needs"
     if returncode < 0:
         with contextlib.suppress(ValueError):
             return f"{name} crashed ({signal.Signals(-returncode).name})"

@@ -146,6 +146,20 @@ async def test_last_lines_of_stderr_are_kept(bench: Any) -> None:
     assert one.kinds() == ["child.started", "child.died"]
 
 
+@pytest.mark.parametrize(
+    ("returncode", "clause"),
+    [
+        (-9, "was killed, which is what happens when the computer's memory runs out"),
+        (-4, "crashed because this computer's processor lacks instructions that it needs"),
+        (-11, "crashed (SIGSEGV)"),
+        (-200, "ended unexpectedly (exit code -200)"),
+        (1, "ended unexpectedly (exit code 1)"),
+    ],
+)
+def test_how_a_child_ended(returncode: int, clause: str) -> None:
+    assert children.outcome("The helper", returncode) == f"The helper {clause}"
+
+
 async def test_a_refusal_is_no_death(bench: Any) -> None:
     one = bench('import json; print(json.dumps({"ready": False, "error": "no such model"}))')
     for _ in range(5):

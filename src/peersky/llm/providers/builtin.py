@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,18 +21,21 @@ from peersky.system.settings_store import SettingsStore
 
 STARTER_FILE: Final = Path(__file__).parents[2] / "assets" / "models" / "starter.gguf"
 STARTER_NOTE: Final = "A demonstration that this computer can answer offline; choose a real model for useful answers."
-DEFAULT_CONTEXT: Final = 4096
 SEED_MASK: Final = 0xFFFF_FFFF
 """The engine's seeds have 32 bits."""
 
 EMBEDDING_CONTEXT_LIMIT: Final = 2048
+EMBEDDING_TIMEOUT_S: Final = 300.0
+"""Embeddings are not streamed: until a batch is done, the engine is silent."""
+
+EMBEDDING_BATCH: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class _Model:
     """A model file as it is on disk now; a replaced file is another model."""
 
-    name: str
+    name: str = field(compare=False)
     file: Path
     modified_ns: int
     size_bytes: int
@@ -135,11 +138,21 @@ class BuiltinProvider(Provider):
         if not texts:
             return []
         context = min(self._context_length(found.head), EMBEDDING_CONTEXT_LIMIT)
-        options = EngineOptions(context, parallel=1, embedding=True)
+        options = EngineOptions(
+            context,
+            parallel=1,
+            embedding=True,
+            header_timeout_s=EMBEDDING_TIMEOUT_S,
+            silence_timeout_s=EMBEDDING_TIMEOUT_S,
+        )
+        vectors: list[list[float]] = []
         async with self._use(self._embedding_seat, _Wanted(found, options)) as engine:
-            reply = await engine.post("/v1/embeddings", {"input": list(texts), "encoding_format": "float"})
-        rows = sorted(reply["data"], key=lambda row: int(row["index"]))
-        return [[float(value) for value in row["embedding"]] for row in rows]
+            for start in range(0, len(texts), EMBEDDING_BATCH):
+                batch = list(texts[start : start + EMBEDDING_BATCH])
+                reply = await engine.post("/v1/embeddings", {"input": batch, "encoding_format": "float"})
+                rows = sorted(reply["data"], key=lambda row: int(row["index"]))
+                vectors += ([float(value) for value in row["embedding"]] for row in rows)
+        return vectors
 
     async def close(self) -> None:
         self._closed = True
@@ -185,7 +198,7 @@ class BuiltinProvider(Provider):
             return None
         known = self._known.get(path)
         if known and (known.modified_ns, known.size_bytes) == (stat.st_mtime_ns, stat.st_size):
-            return known
+            return replace(known, name=model)
         found = _Model(model, path, stat.st_mtime_ns, stat.st_size, read_head(path))
         if found.head.parts > 1:
             raise ModelFileInvalid(
@@ -203,6 +216,8 @@ class BuiltinProvider(Provider):
 
     def _info(self, model: _Model) -> ModelInfo:
         note = model.head.name
+        if model.head.generates and not model.head.chat_template:
+            note = f"{note} has no chat template of its own; its answers may be odd or run on.".lstrip()
         return ModelInfo(
             name=model.name,
             provider=self.kind,
