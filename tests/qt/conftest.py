@@ -13,6 +13,7 @@ from peersky.qt.application import create_application
 from peersky.qt.driver import PageDriver
 from peersky.qt.profile import WebProfile
 from peersky.qt.service_thread import ServiceThread
+from tests.qt.llm_lab import Lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -71,3 +72,10 @@ def world(qt_application: QApplication, tmp_path: Path) -> Iterator[Callable[...
     for one in worlds:
         one.close()
     assert not errors
+
+
+@pytest.fixture
+def lab(tmp_path: Path, world: Callable[..., World]) -> Iterator[Lab]:
+    made = Lab(tmp_path, world)
+    yield made
+    made.close()
