@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -73,6 +74,14 @@ def stop_with_button(page: PageDriver, product: Product) -> None:
     product.runtime.stop_generation("peersky://p2p")
 
 
+def _is_writing(page: PageDriver) -> bool:
+    return bool(page.evaluate("return window.pieces > 2"))
+
+
+def _has_ended(product: Product, before: int) -> bool:
+    return len(product.log("generation-end")) > before
+
+
 STOPS = [stop_with_break, stop_with_signal, stop_with_navigation, stop_with_close, stop_with_button]
 
 
@@ -90,12 +99,12 @@ def test_every_way_to_stop_frees_the_engine(product: Callable[..., Product], hal
             page = one.page(APP)
             page.evaluate(START.replace("CONTENT", LONG if phase == "prompt" else "'hi'"))
             if phase == "generating":
-                assert wait_until(lambda page=page: page.evaluate("return window.pieces") > 2, 30, None)
+                assert wait_until(partial(_is_writing, page), 30, None)
             else:
                 assert wait_until(lambda: busy_s(process, 0.2) > 0.1, 30, None)
             began, before = len(one.log("generation-end")), used_s(process)
             stop(page, one)
-            assert wait_until(lambda began=began: len(one.log("generation-end")) > began, 1, None), (phase, stop)
+            assert wait_until(partial(_has_ended, one, began), 1, None), (phase, stop)
             assert wait_until(lambda: busy_s(process, 0.2) < 0.02, 30, None), (phase, stop)
             # One second of two threads, told in processor time, which does not depend on what else the machine does.
             if (spent := used_s(process) - before) > 2.0:
