@@ -10,6 +10,7 @@ import hmac
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from PyQt6.QtCore import QUrl
 from PyQt6.QtWebEngineCore import QWebEngineUrlRequestInfo, QWebEngineUrlRequestInterceptor
 
 from peersky.core.origins import BROWSER, OPAQUE, OWN_SCHEMES, parse_origin
@@ -79,4 +80,6 @@ class StampingInterceptor(QWebEngineUrlRequestInterceptor):
 
 
 def _url_text(info: QWebEngineUrlRequestInfo) -> str:
-    return info.firstPartyUrl().toEncoded().data().decode("ascii", "replace")
+    # A user name (http://user@localhost/) is no part of an origin, and a password has no place in a header.
+    url = info.firstPartyUrl().toEncoded(QUrl.UrlFormattingOption.RemoveUserInfo)
+    return url.data().decode("ascii", "replace")
