@@ -25,6 +25,12 @@ ModelMaker = Callable[..., Path]
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 
 
+def pytest_configure() -> None:
+    from tests.web_names import teach_chromium
+
+    teach_chromium()
+
+
 @pytest.fixture(scope="session")
 def make_model() -> ModelMaker:
     """``make_model("tiny", "--pooling", template="…")`` gives the path of such a file."""
