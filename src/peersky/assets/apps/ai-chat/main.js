@@ -187,7 +187,8 @@ async function showModel() {
   try {
     const { model, provider } = await llm.model();
     const place = provider === "openai" ? "a service on the network" : "on this computer";
-    at("model").textContent = `${model} · ${place}`;
+    // A model of the user's own is named by its file: the name will do.
+    at("model").textContent = `${model.split(/[\\/]/).at(-1)} · ${place}`;
     at("model").hidden = false;
   } catch {
     // The name is a courtesy; what is wrong with the model is said when it is asked.
