@@ -89,7 +89,7 @@ def main() -> int:
     except (RuntimeError, MemoryError, ImportError, OSError) as error:
         answers.write(json.dumps({"ready": False, "error": str(error)}) + "\n")
         answers.flush()
-        os._exit(3)
+        return 3  # The ordinary way out: llama.cpp writes its log from a thread, and now the reason is in there.
     port = int(server.listening_address.rsplit(":", 1)[1])
     answers.write(json.dumps({"ready": True, "port": port}) + "\n")
     answers.flush()

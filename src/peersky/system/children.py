@@ -160,7 +160,7 @@ class Child:
             self.ready = self._said.result()
             if self.ready.get("ready"):
                 return
-            self.refused = True
+            await asyncio.wait({self.exited}, timeout=STOP_GRACE_S)  # Its last words say more.
             await self.stop()
             raise ChildRefused(str(self.ready.get("error", "")), stderr=self.stderr)
         if self.exited.done():
@@ -205,6 +205,7 @@ class Child:
             with contextlib.suppress(ValueError):
                 said = json.loads(line)
                 if isinstance(said, dict) and "ready" in said:
+                    self.refused = not said["ready"]  # Here, so that the exit that follows is not taken for a death.
                     self._said.set_result(said)
 
     async def _read_stderr(self) -> None:

@@ -169,6 +169,19 @@ async def test_a_refusal_is_no_death(bench: Any) -> None:
     assert one.slept == []
 
 
+async def test_what_a_refusing_child_says_last_is_kept(bench: Any) -> None:
+    code = (
+        'import json, sys; print(json.dumps({"ready": False}), flush=True); sys.stdout.close(); '
+        'import decimal; print("because", file=sys.stderr); sys.exit(3)'
+    )
+    one = bench(code)
+    with pytest.raises(ChildRefused) as caught:
+        await one.supervisor.child()
+    assert caught.value.stderr == ("because",)
+    assert one.kinds() == ["child.started", "child.stopped"]
+    assert one.events[-1][1]["returncode"] == 3
+
+
 async def test_an_error_of_launch_reaches_all_callers(bench: Any) -> None:
     def launch() -> Launch:
         raise NotEnoughMemory("Too big.", requested=2, quota=1)
