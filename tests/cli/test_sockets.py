@@ -75,5 +75,35 @@ def test_only_loopback_and_unix_sockets(cli: Cli, tiny_model: str, tmp_path: Pat
     assert any("control.sock" in address for address in addresses)
     for address in addresses:
         assert address.startswith(("'/", "('127.0.0.1',", "'127.0.0.1'")), addresses
-    inet = (tmp_path / "record.inet").read_text().splitlines()
-    assert inet == ["127.0.0.1"], "the engine's own sockets were not seen, or are elsewhere"
+    assert inet_record(tmp_path) == ["127.0.0.1"], "the engine's own sockets were not seen, or are elsewhere"
+
+
+CHAT = """
+    const options = {messages: [{role: 'user', content: 'hello'}], maxTokens: 400};
+    let text = '';
+    for await (const {content} of window.llm.chat(options)) text += content;
+    return text.length > 0;
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the kernel's table of sockets")
+def test_a_chat_in_a_page_is_loopback_alone(cli: Cli, tiny_model: str, tmp_path: Path) -> None:
+    """Chromium's own processes included."""
+    for key, value in {"llm.enabled": "true", "llm.provider": "builtin", "llm.model": tiny_model}.items():
+        assert cli.run("settings set", key, value).code == 0
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    (hooks / "sitecustomize.py").write_text("import sys\nif 'eval' in sys.orig_argv:\n    import socket_watcher\n")
+    (hooks / "socket_watcher.py").write_text(WATCHER)
+    cli.environment |= {
+        "PYTHONPATH": f"{hooks}:{cli.environment['PYTHONPATH']}",
+        "SOCKET_RECORD": str(tmp_path / "record"),
+    }
+    done = cli.run("eval", "peersky://p2p/ai-chat/", CHAT)
+    assert (done.code, done.out) == (0, "true\n"), done.err
+    assert inet_record(tmp_path) == ["127.0.0.1"]
+
+
+def inet_record(folder: Path) -> list[str]:
+    """The Internet addresses that a process of the command had a socket at."""
+    return (folder / "record.inet").read_text().splitlines()
