@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final
 
 from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo, Usage
@@ -84,7 +85,8 @@ class Bridge:
         """What the settings say, without asking any back end.
 
         Returns:
-            ``enabled``, ``supported``, ``provider``, ``model``, ``isLocal`` (None where the provider is missing),
+            ``enabled``, ``supported``, ``provider``, ``model`` (for pages: without the folder of a file),
+            ``isLocal`` (None where the provider is missing),
             ``reason`` (why it is not supported: ``llm_disabled``, ``provider_missing``, ``model_missing``; else None),
             ``active`` (questions of this origin that run or wait) and ``position`` (turns until the first of its
             waiting questions is served; 0 if none waits).
@@ -100,7 +102,7 @@ class Bridge:
             "enabled": self._is_enabled(origin),
             "supported": reason is None,
             "provider": kind,
-            "model": model,
+            "model": _name_for(origin, model),
             "isLocal": provider.is_local if provider else None,
             "reason": reason,
             "active": len(self._generations.get(origin, ())),
@@ -124,7 +126,8 @@ class Bridge:
             NotAllowed, NotSupported, BackendFailed: as :meth:`chat`.
         """
         provider, model = self._ready(origin, None)
-        return await provider.describe(model)
+        with _discreet(origin, model):
+            return replace(await provider.describe(model), name=_name_for(origin, model))
 
     async def models(self, origin: Origin) -> Sequence[ModelInfo]:
         """The models that this origin may ask: the chosen one; for the user and the settings page, all there are.
@@ -222,7 +225,8 @@ class Bridge:
                 generation = _Generation(origin, provider.kind, model, stopper)
                 self._add(generation)
                 try:
-                    yield generation
+                    with _discreet(origin, model):
+                        yield generation
                 except PeerSkyError as error:
                     generation.outcome = error.reason
                     raise
@@ -300,7 +304,7 @@ class Bridge:
                 "choose the built-in engine in peersky://settings/llm.",
                 reason="provider_missing",
             )
-        if wanted and wanted != model:
+        if wanted and wanted not in (model, _name_for(origin, model)):
             if origin != USER:
                 raise NotSupported(
                     "The page asked for a model that is not the one you chose; "
@@ -325,6 +329,25 @@ class Bridge:
 
 def _sees_all_models(origin: Origin) -> bool:
     return origin == USER or (origin.is_internal and "models" in INTERNAL_APIS.get(origin.host, frozenset()))
+
+
+def _name_for(origin: Origin, model: str) -> str:
+    """A model's name as this origin may know it: a page is not told where on this computer the user's files are."""
+    if _sees_all_models(origin) or not Path(model).is_absolute():
+        return model
+    return Path(model).name
+
+
+@contextmanager
+def _discreet(origin: Origin, model: str) -> Iterator[None]:
+    """Take the paths of this computer out of the sentence of an error that a page will read."""
+    try:
+        yield
+    except PeerSkyError as error:
+        if not _sees_all_models(origin):
+            error.message = error.message.replace(model, _name_for(origin, model))
+            error.message = error.message.replace(f"{Path.home()}/", "~/")
+        raise
 
 
 async def _whole(chunks: AsyncIterator[ChatChunk], generation: _Generation) -> AsyncGenerator[ChatChunk, None]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from peersky.core.chat import ChatAnswer, ChatChunk, ChatRequest
+from peersky.core.chat import ChatAnswer, ChatChunk, ChatRequest, ModelInfo
 from peersky.core.errors import (
     BackendFailed,
     Cancelled,
@@ -144,6 +144,30 @@ async def test_a_page_may_name_the_chosen_model_and_no_other(bridge: Bridge, set
     with pytest.raises(NotSupported) as caught:
         await ask(bridge, PAGE, ChatRequest(ASKED.messages, model="other"))
     assert (caught.value.reason, caught.value.param) == ("model_not_exposed", "model")
+
+
+async def test_a_page_is_not_told_where_the_users_files_are(
+    bridge: Bridge, settings: SettingsStore, provider: ScriptedProvider
+) -> None:
+    file = str(Path.home() / "models" / "mine.gguf")
+    settings.change({**BUILTIN, "llm.model": file})
+    provider.infos = [ModelInfo(file, "builtin")]
+    assert bridge.status(PAGE)["model"] == "mine.gguf"
+    assert (await bridge.model_info(PAGE)).name == "mine.gguf"
+    assert [info.name for info in await bridge.models(PAGE)] == ["mine.gguf"]
+    assert bridge.status(SETTINGS_PAGE)["model"] == file
+    for name in ("mine.gguf", file):
+        await ask(bridge, PAGE, ChatRequest(ASKED.messages, model=name))
+    assert [request.model for request in provider.requests] == [file, file]
+
+    provider.script = [NotSupported(f"{file} is no model; put one into {Path.home()}/.local/models.")]
+    with pytest.raises(NotSupported) as caught:
+        await ask(bridge, PAGE)
+    assert caught.value.message == "mine.gguf is no model; put one into ~/.local/models."
+    provider.infos = []
+    with pytest.raises(NotSupported, match="no model") as caught:
+        await bridge.model_info(PAGE)
+    assert str(Path.home()) not in caught.value.message
 
 
 async def test_the_user_may_name_any_model(bridge: Bridge, provider: ScriptedProvider) -> None:
