@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from PyQt6.QtCore import QObject
+from PyQt6.QtTest import QTest
 
 from peersky.qt.driver import wait_until
 from peersky.qt.runtime import Activity
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from peersky.core.trust import Policy
     from peersky.qt.page import PeerSkyPage
     from tests.qt.conftest import World
+
+
+# PyQt's stubs take the functions of this namespace for methods.
+KEYBOARD: Any = QTest
 
 
 class WindowHost:

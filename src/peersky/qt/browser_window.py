@@ -46,6 +46,7 @@ class BrowserWindow(QMainWindow):
         super().__init__()
         self.browser = browser
         self.tabs: list[Tab] = []
+        self._front: Tab | None = None
         self.commands = Commands(self)
         self._closing: set[Tab] | None = None
         self._answered = False
@@ -130,8 +131,7 @@ class BrowserWindow(QMainWindow):
     @property
     def tab(self) -> Tab | None:
         """The tab in front."""
-        current = self.stack.currentWidget()
-        return current if isinstance(current, Tab) else None
+        return self._front
 
     def open_tab(self, url: str | None = None, *, background: bool = False, after: Tab | None = None) -> Tab:
         """Add a tab.
@@ -170,13 +170,14 @@ class BrowserWindow(QMainWindow):
             self._on_selected(index)
 
     def _on_selected(self, index: int) -> None:
-        if not 0 <= index < len(self.tabs) or self.tabs[index] is self.tab:
+        if not 0 <= index < len(self.tabs) or self.tabs[index] is self._front:
             return
-        if self.tab is not None:
-            self.tab.typed = self.address.typed
+        if self._front is not None:
+            self._front.typed = self.address.typed
             self._leave_full_screen()
-        self.stack.setCurrentWidget(self.tabs[index])
-        self.refresh(typed=self.tabs[index].typed)
+        self._front = self.tabs[index]
+        self.stack.setCurrentWidget(self._front)
+        self.refresh(typed=self._front.typed)
         if not self.address.edit.hasFocus():
             self._focus_page()
 
@@ -218,6 +219,7 @@ class BrowserWindow(QMainWindow):
         self.tabs.pop(index)
         self.strip.remove(index)
         self.stack.removeWidget(tab)
+        self._front = None if tab is self._front else self._front
         tab.dispose()
         self._on_selected(self.strip.bar.currentIndex())
 
@@ -413,5 +415,6 @@ class BrowserWindow(QMainWindow):
         for tab in self.tabs:
             tab.dispose()
         self.tabs.clear()
+        self._front = None
         self.hide()
         self.deleteLater()

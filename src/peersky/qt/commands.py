@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from PyQt6.QtCore import QT_VERSION_STR, QStandardPaths, QUrl
+from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWebEngineCore import QWebEnginePage, qWebEngineChromiumVersion
 from PyQt6.QtWidgets import QFileDialog, QMessageBox
 
@@ -185,6 +186,10 @@ class Commands:
             tab.find_bar.close_bar()
         elif tab.loading:
             tab.stop()
+
+    def downloads(self) -> None:
+        """Show the folder where downloads are kept."""
+        QDesktopServices.openUrl(QUrl.fromLocalFile(self._window.browser.host.profile.downloadPath()))
 
     # The browser
 

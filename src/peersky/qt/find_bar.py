@@ -73,6 +73,11 @@ class FindBar(QFrame):
             flags |= _Flag.FindCaseSensitively
         self._page.findText(self.edit.text(), flags)
 
+    def refresh(self) -> None:
+        """Another page stands in the tab: mark its matches, if the bar is open."""
+        if not self.isHidden() and self.edit.text():
+            self.search()
+
     def _search_on(self) -> None:
         self.search()
 

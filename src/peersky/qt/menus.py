@@ -41,6 +41,7 @@ COMMANDS: Final = (
     Command("reload_all", "Reload without the cache", ("Ctrl+Shift+R", "Ctrl+F5", "Shift+F5")),
     Command("open_file", "&Open file…", ("Ctrl+O",)),
     Command("save_page", "&Save page…", ("Ctrl+S",)),
+    Command("downloads", "Downloads fol&der", ("Ctrl+J",)),
     Command("print_pdf", "Save as &PDF…", ("Ctrl+P",)),
     Command("find", "&Find in page…", ("Ctrl+F",)),
     Command("find_next", "Find next", ("F3", "Ctrl+G")),
@@ -73,10 +74,10 @@ TAB_NUMBERS: Final = 9
 """Alt+1 to Alt+8 (and Ctrl+1…) choose a tab by its place; with 9 it is the last one."""
 
 _MENU: Final = (
-    ("new_tab", "new_window", "reopen_tab"),
+    ("new_tab", "new_window", "close_tab", "reopen_tab"),
     ("ai_chat", "llm_settings", "settings"),
     ("find", "zoom", "full_screen"),
-    ("open_file", "save_page", "print_pdf"),
+    ("open_file", "save_page", "print_pdf", "downloads"),
     ("dev_tools",),
     ("about", "quit"),
 )

@@ -244,6 +244,7 @@ class Tab(QWidget):
             self._on_stopped(info)
         else:
             self._pending = ""
+            self.find_bar.refresh()
         self._apply_zoom()
         self.changed.emit()
 
