@@ -24,6 +24,16 @@ HELLO: Final[list[Step]] = [ChatChunk(content="HÃ©"), ChatChunk(content="llo ðŸ™
 HI: Final = "const messages = [{role: 'user', content: 'Hi'}];"
 
 
+async def _page(request: Request) -> Response:
+    return HTMLResponse(
+        "<!doctype html><title>Test</title><script>window.early = [typeof llm, typeof _llmBridge];</script>"
+    )
+
+
+page_app: Final = Starlette(routes=[Route("/{path:path}", _page)])
+"""A page that looks for the bridge in its first script."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A script in the page and what it returns."""
@@ -52,9 +62,8 @@ class Lab:
         self.settings.change({"llm.enabled": True, "llm.provider": "builtin"})
         self.provider = ScriptedProvider(HELLO)
         self.bridge = Bridge(self.settings, {"builtin": self.provider}, Log())
-        pages = Starlette(routes=[Route("/{path:path}", _page)])
         llm = make_llm_app(self.bridge, lambda: self.world.policy)
-        self.world = world(peersky=pages, hyper=pages, llm=llm)
+        self.world = world(peersky=page_app, hyper=page_app, llm=llm)
         self.page = self.world.page("peersky://p2p/test")
 
     def close(self) -> None:
@@ -98,10 +107,3 @@ class Lab:
     @property
     def asked(self) -> ChatRequest:
         return self.provider.requests[-1]
-
-
-async def _page(request: Request) -> Response:
-    return HTMLResponse(
-        "<!doctype html><title>Test</title><script>window.early = [typeof llm, typeof _llmBridge];</script>"
-        "<p id='draft'></p>"
-    )
