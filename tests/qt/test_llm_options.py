@@ -120,9 +120,9 @@ def test_a_megabyte_arrives(lab: Lab) -> None:
 
 def test_wrong_types_are_type_errors_that_name_the_option(lab: Lab) -> None:
     for options, name in WRONG:
-        script = error_of(f"await {chat(f'{{{options}}}')};", "[e instanceof TypeError, e.message]")
-        is_type_error, message = lab.run(script)
-        assert is_type_error, options
+        script = error_of(f"await {chat(f'{{{options}}}')};", "[e instanceof TypeError, e.reason, e.message]")
+        is_type_error, reason, message = lab.run(script)
+        assert (is_type_error, reason) == (True, "invalid_request"), options
         assert name in message, options
     for call in ("chat()", "chat(null)", "chat('Hi')", "chat([])", "complete()", "complete(7)", "complete('x', 'y')"):
         # A promise-returning operation rejects; it does not throw.

@@ -65,7 +65,7 @@ const warnedOf = new Set();
 
 /** What to send, which signal to follow, and how the page spelled each option. Throws a TypeError that names one. */
 function parsed(options, own = {}) {
-  if (!is.object(options)) throw new TypeError('The options must be an object.');
+  if (!is.object(options)) throw wrong('The options must be an object.');
   const wire = {};
   const spelled = {};
   const unknown = [];
@@ -76,7 +76,7 @@ function parsed(options, own = {}) {
     }
     if (value === undefined || value === null) continue;
     const [wireName, fits, description] = OPTIONS[name];
-    if (!fits(value)) throw new TypeError(`The option ${name} must be ${description}.`);
+    if (!fits(value)) throw wrong(`The option ${name} must be ${description}.`);
     // Our own spelling wins over an alias of it, whatever their order.
     if (Object.hasOwn(wire, wireName) && name.includes('_')) continue;
     wire[wireName] = value;
@@ -84,7 +84,7 @@ function parsed(options, own = {}) {
   }
   warn(unknown);
   const { signal, ...rest } = { ...wire, ...own };
-  if (!rest.messages) throw new TypeError('The option messages must be a list of messages.');
+  if (!rest.messages) throw wrong('The option messages must be a list of messages.');
   rest.messages = rest.messages.map(outgoing);
   if (rest.response_format && !RESPONSE_FORMATS.has(rest.response_format.type)) {
     rest.response_format = { type: 'json_schema', json_schema: { name: 'answer', schema: rest.response_format } };
@@ -98,7 +98,7 @@ function asText(request, spelled) {
     try {
       return `${JSON.stringify(name)}:${JSON.stringify(value)}`;
     } catch {
-      throw new TypeError(`The option ${spelled[name] ?? name} holds something that JSON cannot.`);
+      throw wrong(`The option ${spelled[name] ?? name} holds something that JSON cannot.`);
     }
   });
   return `{${members.join(',')}}`;
@@ -157,6 +157,7 @@ function fromBridge(object, spelled = {}) {
   return problem(name, message, is.text(object?.code) ? object.code : 'backend_error', object ?? {});
 }
 
+const wrong = (message) => problem('TypeError', message, 'invalid_request');
 const unreachable = () => problem('NetworkError', 'PeerSky\'s model bridge cannot be reached; try again.', 'unreachable');
 const unreadable = () => problem('NetworkError', 'The model\'s answer cannot be read; ask again.', 'backend_error');
 const interrupted = () => problem('NetworkError', 'The model stopped in the middle of its answer; ask again.', 'interrupted');
@@ -515,7 +516,7 @@ function chat(options) {
 
 function complete(prompt, options) {
   const make = () => {
-    if (!is.text(prompt)) throw new TypeError('The prompt must be a text.');
+    if (!is.text(prompt)) throw wrong('The prompt must be a text.');
     return parsed(options ?? {}, { messages: [{ role: 'user', content: prompt }] });
   };
   return new Lazy(new Generation(make, TEXTS));
@@ -552,7 +553,7 @@ function open(answer) {
 
 function iterator(id) {
   const found = iterators.get(id);
-  if (!found) throw new TypeError('There is no iterator of that id; chatStream() and completeStream() give ids.');
+  if (!found) throw wrong('There is no iterator of that id; chatStream() and completeStream() give ids.');
   return found;
 }
 
