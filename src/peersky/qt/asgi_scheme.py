@@ -79,6 +79,11 @@ class AsgiSchemeHandler(QWebEngineUrlSchemeHandler):
         self._replied.connect(self._reply)
         self._ended.connect(self._end)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way, neither in Chromium nor in the app."""
+        return not self._open
+
     def requestStarted(self, job: QWebEngineUrlRequestJob | None) -> None:
         if job is None:
             return

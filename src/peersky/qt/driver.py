@@ -82,10 +82,13 @@ class PageDriver:
         slot = f"__peersky_{secrets.token_hex(8)}"
         self._start(slot, script, timeout_s)
         reply: list[str] = []
+        # Another page in this one's place knows nothing of the script.
+        gone = json.dumps({"error": {"name": "AbortError", "message": "the page went away while the script ran"}})
+        question = f"window.{slot} ? window.{slot}.json : {json.dumps(gone)}"
 
         def ask() -> bool:
             if not reply:
-                self.page.runJavaScript(f"window.{slot}.json", QWebEngineScript.ScriptWorldId.MainWorld, take)
+                self.page.runJavaScript(question, QWebEngineScript.ScriptWorldId.MainWorld, take)
             return bool(reply)
 
         def take(value: Any) -> None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _DEFAULT_SIZE: Final = (1280, 800)
 _PAINTED: Final = (
     "await document.fonts.ready;"
+    # A part of an internal page that still loads says so; five seconds are enough for any.
+    "for (let i = 0; i < 100 && document.querySelector('[aria-busy=true]'); i++)"
+    "  await new Promise((r) => setTimeout(r, 50));"
     "for (let i = 0; i < 3; i++) await new Promise((r) => requestAnimationFrame(() => setTimeout(r, 30)));"
 )
 

@@ -11,6 +11,7 @@ from PyQt6.QtWebEngineCore import QWebEngineProfile, QWebEngineScript, QWebEngin
 
 from peersky.core.trust import is_trusted
 from peersky.qt.asgi_scheme import AsgiSchemeHandler
+from peersky.qt.driver import wait_until
 from peersky.qt.page import PeerSkyPage
 from peersky.qt.stamp import StampingInterceptor
 from peersky.web.uploads import UploadSessions
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from peersky.qt.asgi_scheme import ASGIApp
     from peersky.qt.service_thread import ServiceThread
     from peersky.web.asker import Asker
+
+_LAST_REQUESTS_S: Final = 3.0
 
 INJECTED: Final = Path(__file__).parent.parent / "assets" / "inject"
 
@@ -93,6 +96,8 @@ class WebProfile:
 
     def close(self) -> None:
         """Let Chromium's profile go. Every page of it must be gone before, or Chromium aborts."""
+        # So must every request: one that Chromium still tears down when its profile goes crashes the process.
+        wait_until(lambda: all(handler.is_idle for handler in self._handlers.values()), _LAST_REQUESTS_S, None)
         for handler in self._handlers.values():
             self.qt.removeUrlSchemeHandler(handler)
         self.qt.deleteLater()

@@ -118,6 +118,8 @@ class Tab(QWidget):
             # Only a click or a key opens windows.
             settings.setAttribute(QWebEngineSettings.WebAttribute.JavascriptCanOpenWindows, False)
             settings.setAttribute(QWebEngineSettings.WebAttribute.FullScreenSupportEnabled, True)
+            # A page that arrives late must not take the keyboard from the address bar.
+            settings.setAttribute(QWebEngineSettings.WebAttribute.FocusOnNavigationEnabled, False)
         self.dialogs = PageDialogs(page, self, self.came_to_front.emit)
         self.permissions = PermissionBars(self.add_bar, self.remove_bar, self)
         self.dialogs.stayed.connect(self._on_stay)
