@@ -12,7 +12,7 @@ from PyQt6.QtWebEngineCore import QWebEngineProfile, QWebEngineScript, QWebEngin
 from peersky.core.trust import is_trusted
 from peersky.qt.asgi_scheme import AsgiSchemeHandler
 from peersky.qt.driver import wait_until
-from peersky.qt.page import PeerSkyPage
+from peersky.qt.page import BrowserNavigations, PeerSkyPage
 from peersky.qt.stamp import StampingInterceptor
 from peersky.web.uploads import UploadSessions
 
@@ -57,7 +57,8 @@ class WebProfile:
         if storage is not None:
             self.qt.setPersistentStoragePath(str(storage / "storage"))
             self.qt.setCachePath(str(storage / "cache"))
-        self._interceptor = StampingInterceptor(on_error)
+        self._navigations = BrowserNavigations()
+        self._interceptor = StampingInterceptor(self._navigations, on_error)
         self.qt.setUrlRequestInterceptor(self._interceptor)
         self._handlers: dict[str, AsgiSchemeHandler] = {}
         for scheme, app in apps.items():
@@ -78,7 +79,7 @@ class WebProfile:
 
     def new_page(self, parent: QObject | None = None) -> PeerSkyPage:
         """A page of this profile."""
-        return PeerSkyPage(self.qt, parent, self._on_error)
+        return PeerSkyPage(self.qt, parent, self._navigations, self._on_error)
 
     def refresh_scripts(self) -> None:
         """Give pages loaded from now on the scripts that fit the user's present decisions."""
@@ -105,8 +106,9 @@ class WebProfile:
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
     def _may_send_body(self, asker: Asker) -> bool:
-        """Without a stamp nothing may be written, and an untrusted page has nothing to send to our schemes."""
-        return asker.top is not None and is_trusted(asker.origin, self._policy())
+        """Without a stamp nothing may be written, and what is or is in an untrusted page has nothing to send to us."""
+        policy = self._policy()
+        return asker.top is not None and is_trusted(asker.origin, policy) and is_trusted(asker.top, policy)
 
     def _set_attributes(self) -> None:
         settings, attribute = self.qt.settings(), QWebEngineSettings.WebAttribute

@@ -76,6 +76,9 @@ class UploadSessions:
         if match is None:
             raise InvalidRequest("The header X-Peersky-Upload is malformed.", param="X-Peersky-Upload")
         session_id, action, number = match[1], match[2], int(match[3])
+        if scope["method"] in ("GET", "HEAD"):
+            # The scheme adapter asks who may send a body where there can be one: without one, no session is for them.
+            raise InvalidRequest("A GET or HEAD request has no body to send.", param="X-Peersky-Upload")
         asker = asker_of(scope)
         if asker.top is None:
             raise NotAllowed("Only a page can send a body in slices, not a worker.", reason="no_stamp")
