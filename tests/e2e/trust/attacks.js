@@ -6,7 +6,7 @@
  * X-Peersky-Status. Both come out as {status, code, text}, a failed request as {threw}.
  */
 
-/* global EventSource, FontFace, XMLHttpRequest, document, fetch, location, navigator, self, top */
+/* global Blob, EventSource, FontFace, URL, XMLHttpRequest, document, fetch, location, navigator, self, top */
 
 'use strict';
 
@@ -181,6 +181,7 @@ async function tryFrames(url) {
 /** What this page or frame is given, and what it gets by asking. */
 async function probe() {
   return {
+    network: (await request(`${self.origin}/attacks.js`)).status === 200,
     origin: self.origin,
     llm: typeof self.llm,
     bridge: typeof self._llmBridge,
@@ -213,10 +214,11 @@ function reportsOf(count, add) {
   });
 }
 
-/** A frame with these attributes, in the page. */
-function addFrame(attributes) {
+/** A frame with these attributes, in the page; `blob` is the markup of a blob: frame. */
+function addFrame({ blob, ...attributes }) {
   const frame = document.createElement('iframe');
   for (const [name, value] of Object.entries(attributes)) frame.setAttribute(name, value);
+  if (blob) frame.src = URL.createObjectURL(new Blob([blob], { type: 'text/html' }));
   document.body.append(frame);
   return frame;
 }
