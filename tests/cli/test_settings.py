@@ -60,7 +60,7 @@ def test_a_secret_is_never_shown(cli: Cli) -> None:
     for text in (listed.out, listed.err, cli.run("doctor").out, cli.run("doctor", "--json").out):
         assert KEY not in text
     assert everything_in(cli.profile).count(KEY) == 1
-    assert json.loads((cli.profile / "secrets.json").read_text()) == {"llm.apiKey": KEY}
+    assert json.loads((cli.profile / "secrets.json").read_text()) == {"llm.apiKey http://127.0.0.1:11434": KEY}
     cli.run("settings unset", "llm.apiKey")
     assert KEY not in everything_in(cli.profile)
 

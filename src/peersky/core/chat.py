@@ -30,6 +30,7 @@ class ChatRequest:
         max_tokens: longest answer, in tokens; None: the user's default.
         stop: texts that end the answer.
         think: ``None`` (the model's own way), a bool, or a level ``low``/``medium``/``high``.
+        think_if_possible: ``think`` is the user's default and not the page's wish: what cannot do it leaves it out.
         model: a model the page asked for; None: the one that the user chose.
         conversation: opaque key of the conversation, for cache affinity; never sent to a cloud.
     """
@@ -44,6 +45,7 @@ class ChatRequest:
     tool_choice: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
     think: bool | str | None = None
+    think_if_possible: bool = False
     model: str | None = None
     conversation: str | None = None
 
@@ -101,6 +103,8 @@ class ModelInfo:
         size_bytes: on disk, 0 where unknown or remote.
         present: it can answer now, without a download.
         note: one sentence for people ("A demonstration model…").
+        memory_bytes: memory that answering takes, weights included; 0 where unknown or remote.
+        price: for people, "$3.00 in, $15.00 out per million tokens"; empty where unknown or nothing is charged.
     """
 
     name: str
@@ -110,6 +114,8 @@ class ModelInfo:
     size_bytes: int = 0
     present: bool = True
     note: str = ""
+    memory_bytes: int = 0
+    price: str = ""
 
     def as_object(self) -> dict[str, Any]:
         return {
@@ -122,6 +128,8 @@ class ModelInfo:
             "sizeBytes": self.size_bytes,
             "present": self.present,
             "note": self.note,
+            "memoryBytes": self.memory_bytes,
+            "price": self.price,
         }
 
 

@@ -21,6 +21,7 @@ STARTER_MODEL: Final = "peersky-starter"
 DEFAULT_OLLAMA_MODEL: Final = "qwen2.5-coder:3b"
 OLLAMA_URL: Final = "http://127.0.0.1:11434/"
 PROVIDERS: Final = ("ollama", "builtin", "openai")
+THINKING: Final = ("off", "on", "low", "medium", "high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Setting:
         choices: the allowed texts, where only some are.
         secret: kept in the keyring, never in the file, never shown.
         form: ``url`` or ``web-origins``: what a text must be beyond being text.
+        origin_of: for a secret: the setting with the address that it is for. There is one secret per origin of that
+            address, so that none ever goes to another.
     """
 
     key: str
@@ -47,6 +50,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     secret: bool = False
     form: str = ""
+    origin_of: str = ""
 
     def check(self, value: Any) -> Value:
         """Return ``value`` as this setting's type.
@@ -158,21 +162,45 @@ _SETTINGS: Final = (
         "Address of the Ollama server or of the OpenAI-compatible service.",
         form="url",
     ),
-    Setting("llm.apiKey", "ollama", "API key of the service; the word 'ollama' for a local Ollama.", secret=True),
+    Setting(
+        "llm.apiKey",
+        "ollama",
+        "API key of the service at the base URL; the word 'ollama' for a local Ollama.",
+        secret=True,
+        origin_of="llm.baseURL",
+    ),
     Setting("llm.model", DEFAULT_OLLAMA_MODEL, "Name of the model that answers."),
     Setting("llm.memoryEnabled", False, "Let trusted pages keep conversations on this machine (window.llmMemory)."),
     Setting(
         "llm.contextLength",
         4096,
-        "Context length of the built-in engine, per answer.",
+        "Context length of one conversation with a model on this computer; a longer one takes more memory.",
         512,
         1_048_576,
         "tokens",
     ),
-    Setting("llm.idleTimeout", 600, "Stop the built-in engine after this time without a question.", 5, 86_400, "s"),
-    Setting("llm.parallel", 2, "How many answers the built-in engine writes at once.", 1, 16),
+    Setting(
+        "llm.idleTimeout",
+        600,
+        "How long the built-in engine or Ollama keeps a model in memory after the last question.",
+        5,
+        86_400,
+        "s",
+    ),
+    Setting("llm.parallel", 2, "How many answers a model on this computer writes at once.", 1, 16),
     Setting("llm.temperature", 0.7, "Temperature where a page names none.", 0, 2),
     Setting("llm.maxTokens", 2048, "Length of an answer where a page names none.", 1, 1_048_576, "tokens"),
+    Setting(
+        "llm.think",
+        "",
+        "Whether a model that can think first does so where a page names nothing; empty: as the model is used to.",
+        choices=("", *THINKING),
+    ),
+    Setting(
+        "logs.content",
+        False,
+        "Write what pages ask and what the model answers into the log, too. API keys never get there.",
+    ),
     Setting(
         "trust.allowlist",
         ["https://agregore.mauve.moe"],

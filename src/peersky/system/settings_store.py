@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from peersky.core.errors import SettingInvalid
+from peersky.core.origins import parse_origin
 from peersky.core.settings_schema import SETTINGS, Setting, Value, setting
 from peersky.system.files import unusable, write_atomically
 from peersky.system.secrets import SecretStore
@@ -96,17 +97,22 @@ class SettingsStore:
             SettingInvalid: there is no such setting.
         """
         if setting(key).secret:
-            return self._secrets.get(key) is not None
+            return self._secrets.get(self._secret_name(key)) is not None
         with self._lock:
             return key in self._values
 
-    def has_secret(self, key: str) -> bool:
-        """Whether a secret is set (one that is not empty)."""
-        return bool(setting(key).secret and self._secrets.get(key))
+    def has_secret(self, key: str, address: str | None = None) -> bool:
+        """Whether a secret is set (one that is not empty); ``address`` as for :meth:`secret`."""
+        return bool(setting(key).secret and self._secrets.get(self._secret_name(key, address)))
 
-    def secret(self, key: str) -> str:
-        """A secret, or its default. For the code that sends it to its service, and nothing else."""
-        found = self._secrets.get(key)
+    def secret(self, key: str, address: str | None = None) -> str:
+        """A secret, or its default. For the code that sends it to its service, and nothing else.
+
+        Args:
+            address: where it is to be sent, for a secret that belongs to an address; None: to the stored one. Each
+                origin has a secret of its own.
+        """
+        found = self._secrets.get(self._secret_name(key, address))
         return str(setting(key).default) if found is None else found
 
     def change(self, changes: Mapping[str, Any]) -> None:
@@ -128,15 +134,17 @@ class SettingsStore:
             raw = copy.deepcopy(self._raw)
             for key, value in plain.items():
                 _put(raw, key, value)
-            old_secrets = {key: self._secrets.get(key) for key in secret}
+            # A key that comes together with an address is the key of that address.
+            names = {key: self._secret_name(key, _address_in(plain, key)) for key in secret}
+            old_secrets = {key: self._secrets.get(names[key]) for key in secret}
             try:
                 for key, value in secret.items():
-                    self._put_secret(key, value)
+                    self._put_secret(key, names[key], value)
                 if raw != self._raw:
                     self._write(raw)
             except BaseException:
                 for key, old in old_secrets.items():
-                    self._put_secret(key, old)
+                    self._put_secret(key, names[key], old)
                 raise
             self._raw = raw
             for key, value in plain.items():
@@ -146,7 +154,7 @@ class SettingsStore:
                     self._values[key] = value
             now = self._values
             changed = {key for key in before.keys() | now.keys() if before.get(key) != now.get(key)}
-            changed |= {key for key, old in old_secrets.items() if self._secrets.get(key) != old}
+            changed |= {key for key, old in old_secrets.items() if self._secrets.get(names[key]) != old}
             subscribers = list(self._subscribers)
         if changed:
             for subscriber in subscribers:
@@ -164,12 +172,40 @@ class SettingsStore:
 
         return unsubscribe
 
-    def _put_secret(self, key: str, value: Value | None) -> None:
+    def set_secret(self, key: str, address: str, value: str | None) -> None:
+        """Set (None: forget) the secret that goes to an address which need not be the stored one.
+
+        Raises:
+            SettingInvalid: a refused value.
+            ProfileUnusable: it cannot be stored.
+        """
+        checked = _checked(setting(key), value)
+        with self._lock:
+            name = self._secret_name(key, address)
+            before = self._secrets.get(name)
+            self._put_secret(key, name, checked)
+            changed = name == self._secret_name(key) and self._secrets.get(name) != before
+            subscribers = list(self._subscribers)
+        if changed:
+            for subscriber in subscribers:
+                subscriber(frozenset({key}))
+
+    def _secret_name(self, key: str, address: str | None = None) -> str:
+        """Under which name a secret is kept: one for each origin that such a secret may be sent to."""
+        belongs_to = setting(key).origin_of
+        if not belongs_to:
+            return key
+        with self._lock:
+            if address is None:
+                address = str(self._values.get(belongs_to, SETTINGS[belongs_to].default))
+        return f"{key} {parse_origin(address)}"
+
+    def _put_secret(self, key: str, name: str, value: Value | None) -> None:
         # The default of a secret ("ollama") is none: storing it means having no key.
         if value is None or value == SETTINGS[key].default:
-            self._secrets.delete(key)
+            self._secrets.delete(name)
         else:
-            self._secrets.set(key, str(value))
+            self._secrets.set(name, str(value))
 
     def _load(self) -> None:
         self._raw, self._values = {}, {}
@@ -231,7 +267,7 @@ class SettingsStore:
             self.notices += [f"{sentence} The default is used." for sentence in wrong]
             self.notices.append(f"{self._file.name} as it was is kept as {aside.name}.")
         for key, value in secrets.items():
-            self._put_secret(key, value)
+            self._put_secret(key, self._secret_name(key), value)
             self.notices.append(f"The {key} in {self._file.name} was moved to the {_PLACE[self._secrets.where]}.")
         if wrong or secrets:
             self._write(raw)
@@ -266,6 +302,15 @@ class SettingsStore:
 
 
 _PLACE = {"keyring": "system's keyring", "file": "file of secrets, which only you may read"}
+
+
+def _address_in(changes: Mapping[str, Value | None], key: str) -> str | None:
+    """The address that a secret belongs to, where the same changes set it."""
+    belongs_to = SETTINGS[key].origin_of
+    if belongs_to not in changes:
+        return None
+    value = changes[belongs_to]
+    return str(SETTINGS[belongs_to].default if value is None else value)
 
 
 def _checked(declared: Setting, value: Any) -> Value | None:

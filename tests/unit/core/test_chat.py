@@ -302,4 +302,6 @@ def test_what_a_page_learns_of_a_model() -> None:
         "sizeBytes": 7,
         "present": True,
         "note": "A note.",
+        "memoryBytes": 0,
+        "price": "",
     }

@@ -324,3 +324,47 @@ def test_a_directory_in_the_place_of_the_file_is_said(file: Path) -> None:
     file.mkdir()
     with pytest.raises(ProfileUnusable, match="there is a directory where a file belongs"):
         open_store(file)
+
+
+# --- a key belongs to an origin
+
+
+def test_the_key_of_one_origin_is_never_that_of_another(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "settings.json")
+    store.change({"llm.baseURL": "https://openrouter.ai/api/v1/", "llm.apiKey": "sk-or-1234"})
+    assert store.secret("llm.apiKey") == "sk-or-1234"
+    for look_alike in (
+        "https://openrouter.ai.evil.example/api/v1/",
+        "https://evil.example/?openrouter.ai",
+        "https://openrouter.ai:8443/api/v1/",
+        "http://openrouter.ai/api/v1/",
+        "https://user@openrouter.ai/api/v1/",
+        "https://sub.openrouter.ai/",
+    ):
+        assert store.secret("llm.apiKey", look_alike) == "ollama", look_alike
+        assert not store.has_secret("llm.apiKey", look_alike)
+    store.change({"llm.baseURL": "https://api.example/v1"})
+    assert store.secret("llm.apiKey") == "ollama"
+    assert not store.has_secret("llm.apiKey")
+    store.change({"llm.baseURL": "https://openrouter.ai"})
+    assert store.secret("llm.apiKey") == "sk-or-1234"
+
+
+def test_an_address_changed_by_hand_does_not_take_the_key_along(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    open_store(file).change({"llm.baseURL": "https://openrouter.ai/api/v1/", "llm.apiKey": "sk-or-1234"})
+    file.write_text(file.read_text().replace("openrouter.ai", "evil.example"))
+    assert open_store(file).secret("llm.apiKey") == "ollama"
+
+
+def test_a_key_for_an_address_that_is_not_stored_yet(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "settings.json")
+    seen: list[frozenset[str]] = []
+    store.subscribe(seen.append)
+    store.set_secret("llm.apiKey", "https://api.example/v1", " sk-5678\n")
+    assert (store.secret("llm.apiKey"), seen) == ("ollama", [])
+    assert store.secret("llm.apiKey", "https://api.example") == "sk-5678"
+    store.set_secret("llm.apiKey", "http://127.0.0.1:11434", "sk-local")
+    assert seen == [frozenset({"llm.apiKey"})]
+    store.set_secret("llm.apiKey", "https://api.example/v1", None)
+    assert not store.has_secret("llm.apiKey", "https://api.example")

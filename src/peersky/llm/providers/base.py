@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import Literal
 
 from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo
 
@@ -22,6 +23,19 @@ class PullProgress:
     status: str
     completed_bytes: int = 0
     total_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCheck:
+    """What a server says to the API key.
+
+    Attributes:
+        state: ``none`` (no key is set), ``accepted``, ``refused``, or ``unknown`` (it does not tell).
+        sentence: the server's own words on a refusal, or what is left on the account; empty where it says nothing.
+    """
+
+    state: Literal["none", "accepted", "refused", "unknown"]
+    sentence: str = ""
 
 
 class Provider(ABC):
@@ -46,6 +60,14 @@ class Provider(ABC):
 
     def reset(self) -> None:  # noqa: B027 - most back ends have nothing to reset
         """Allow another try after a crash loop: the user said so."""
+
+    async def check_key(self) -> KeyCheck:
+        """Ask the server whether it takes the key, without a generation.
+
+        Raises:
+            BackendFailed: it cannot be reached.
+        """
+        return KeyCheck("unknown")
 
     @abstractmethod
     async def models(self) -> Sequence[ModelInfo]:
