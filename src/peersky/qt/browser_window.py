@@ -103,7 +103,9 @@ class BrowserWindow(QMainWindow):
         # Disabled for the eye only: the shortcut must work when there is something to reopen again.
         self.menu.aboutToHide.connect(lambda: self.actions_by_name["reopen_tab"].setEnabled(True))
         # Enabled only while it has a meaning here: otherwise the key belongs to the page.
-        self.escape = QShortcut(QKeySequence("Esc"), self, self.commands.escape)
+        self.escape = QShortcut(QKeySequence("Esc"), self)
+        # Not as an argument of the constructor: that connection is lost when Python collects garbage.
+        self.escape.activated.connect(self.commands.escape)
         for button, method in (
             (self.back_button, self.commands.back),
             (self.forward_button, self.commands.forward),
