@@ -42,7 +42,7 @@ _HIGH_WATER_BYTES: Final = 1 << 20
 _LOW_WATER_BYTES: Final = 1 << 18
 
 # What a reply of status 200 with an error's text would be taken for: a script would run, an image be broken silently.
-_PARTS_OF_PAGES: Final = frozenset({"script", "style", "image", "font", "media", "object"})
+_PARTS_OF_PAGES: Final = frozenset({"script", "style", "image", "font", "media", "object", "prefetch"})
 _Error = QWebEngineUrlRequestJob.Error
 
 
@@ -53,7 +53,8 @@ class AsgiSchemeHandler(QWebEngineUrlSchemeHandler):
         scheme: name of the URL scheme.
         app: the ASGI app; runs on the service loop.
         services: where the app's coroutines run.
-        asker: tells who asks, from the initiator and the stamp.
+        asker: tells who asks, from the address, the initiator and the stamp.
+        redirected: told whom the app sends on, and where to.
         may_send_body: whether this asker's request body is worth reading at all; a body is read on the main thread, so
             what will be refused anyway must not cost that.
         on_error: takes one line about a fault, for the log.
@@ -67,13 +68,15 @@ class AsgiSchemeHandler(QWebEngineUrlSchemeHandler):
         scheme: str,
         app: ASGIApp,
         services: ServiceThread,
-        asker: Callable[[str, bytes | None], Asker],
+        asker: Callable[[QUrl, str, bytes | None], Asker],
+        redirected: Callable[[Asker, QUrl], None],
         may_send_body: Callable[[Asker], bool],
         on_error: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._scheme, self._app, self._services = scheme, app, services
         self._asker, self._may_send_body, self._on_error = asker, may_send_body, on_error
+        self.redirected = redirected
         self._open: set[_Exchange] = set()
         # Queued: emitted on the service thread, received here on the main thread.
         self._replied.connect(self._reply)
@@ -95,9 +98,8 @@ class AsgiSchemeHandler(QWebEngineUrlSchemeHandler):
 
     def _start(self, job: QWebEngineUrlRequestJob) -> None:
         headers = {name.data().lower(): value.data() for name, value in job.requestHeaders().items()}
-        initiator = job.initiator().toString()
-        asker = self._asker(initiator, headers.pop(STAMP_HEADER.lower(), None))
         url = job.requestUrl()
+        asker = self._asker(url, job.initiator().toString(), headers.pop(STAMP_HEADER.lower(), None))
         if not url.isValid() or not url.host():
             # Hosts with a label over 63 characters leave nothing of the address.
             job.fail(_Error.UrlInvalid)
@@ -288,7 +290,9 @@ class _Exchange:
             return
         if self._status in (301, 302, 303, 307, 308) and self._header(b"location"):
             target = QUrl.fromEncoded(QByteArray(self._header(b"location")))
-            job.redirect(job.requestUrl().resolved(target))
+            target = job.requestUrl().resolved(target)
+            self._handler.redirected(self._asker, target)
+            job.redirect(target)
             return
         job.setAdditionalResponseHeaders(self._reply_headers())
         job.reply(self._header(b"content-type") or b"application/octet-stream", device)

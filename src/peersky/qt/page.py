@@ -1,38 +1,74 @@
-"""The page of a tab: which navigations are refused before a scheme handler could see them."""
+"""The page of a tab: tells the scheme handlers which addresses the user is taken to by the browser itself."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from PyQt6.QtCore import pyqtSignal
+from PyQt6.QtCore import QUrl, pyqtSignal
 from PyQt6.QtWebEngineCore import QWebEnginePage
+
+from peersky.core.origins import OWN_SCHEMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from PyQt6.QtCore import QObject, QUrl
+    from PyQt6.QtCore import QObject
     from PyQt6.QtWebEngineCore import QWebEngineProfile
-
-_INTERNAL: Final = frozenset({"peersky", "llm"})
-
 
 _Level = QWebEnginePage.JavaScriptConsoleMessageLevel
 _LEVELS: Final = {_Level.WarningMessageLevel: "warning", _Level.ErrorMessageLevel: "error"}
 
 
-class PeerSkyPage(QWebEnginePage):
-    """A page that no server can redirect into the browser's own pages.
+_Type = QWebEnginePage.NavigationType
+_BY_THE_BROWSER: Final = frozenset(
+    {_Type.NavigationTypeTyped, _Type.NavigationTypeBackForward, _Type.NavigationTypeReload}
+)
 
-    A typed address that redirects to ``peersky:`` reaches the scheme handler looking exactly like a typed
-    ``peersky:`` address (empty initiator), so the redirect is refused here.
+
+class BrowserNavigations:
+    """Addresses of our schemes that the browser itself is loading, one at most for each page.
+
+    A typed address that a server redirects to ``peersky:`` reaches the scheme handler looking exactly like a typed
+    ``peersky:`` address: no initiator. So a navigation without initiator counts as the browser's own only if a page
+    announced it here, which it does for typed addresses, back, forward and reload, and never for redirects.
     """
+
+    def __init__(self) -> None:
+        self._announced: dict[int, QUrl] = {}
+
+    def announce(self, page: int, url: QUrl | None) -> None:
+        """The next main-frame load of a page; None where it is none of the browser's own to one of our schemes."""
+        self._announced.pop(page, None)
+        if url is not None and url.scheme() in OWN_SCHEMES:
+            self._announced[page] = _bare(url)
+
+    def take(self, url: QUrl) -> bool:
+        """Whether the load of this address was announced; counts once."""
+        page = next((page for page, announced in self._announced.items() if announced == _bare(url)), None)
+        if page is not None:
+            del self._announced[page]
+        return page is not None
+
+
+def _bare(url: QUrl) -> QUrl:
+    return url.adjusted(QUrl.UrlFormattingOption.RemoveFragment)
+
+
+class PeerSkyPage(QWebEnginePage):
+    """A page of a tab, of the headless commands or of a test."""
 
     console_message = pyqtSignal(str, str, int, str)
     """Level (``info``, ``warning``, ``error``), text, line and source of a console message."""
 
-    def __init__(self, profile: QWebEngineProfile, parent: QObject | None, on_error: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        profile: QWebEngineProfile,
+        parent: QObject | None,
+        navigations: BrowserNavigations,
+        on_error: Callable[[str], None],
+    ) -> None:
         super().__init__(profile, parent)
-        self._on_error = on_error
+        self._navigations, self._on_error = navigations, on_error
 
     def acceptNavigationRequest(self, url: QUrl, type: QWebEnginePage.NavigationType, isMainFrame: bool) -> bool:  # noqa: A002
         try:
@@ -51,6 +87,7 @@ class PeerSkyPage(QWebEnginePage):
         self.console_message.emit(_LEVELS.get(level, "info"), message or "", lineNumber, sourceID or "")
 
     def accepts(self, url: QUrl, kind: QWebEnginePage.NavigationType, is_main_frame: bool) -> bool:
-        """Whether a navigation may go on. Subclasses add their rules to this one."""
-        redirect = kind == QWebEnginePage.NavigationType.NavigationTypeRedirect
-        return not (redirect and url.scheme() in _INTERNAL)
+        """Whether a navigation may go on: all may, but subclasses may add rules."""
+        if is_main_frame:
+            self._navigations.announce(id(self), url if kind in _BY_THE_BROWSER else None)
+        return True

@@ -72,7 +72,13 @@ class WebProfile:
             self.qt.removeUrlSchemeHandler(self._handlers[scheme])
         sliced = UploadSessions(app, self._spool_dir / scheme)
         handler = AsgiSchemeHandler(
-            scheme, sliced, self._services, self._interceptor.asker, self._may_send_body, self._on_error
+            scheme,
+            sliced,
+            self._services,
+            self._interceptor.asker,
+            self._interceptor.redirected,
+            self._may_send_body,
+            self._on_error,
         )
         self._handlers[scheme] = handler
         self.qt.installUrlSchemeHandler(scheme.encode(), handler)

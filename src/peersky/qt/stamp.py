@@ -19,6 +19,8 @@ from peersky.web.asker import Asker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from peersky.qt.page import BrowserNavigations
+
 HEADER: Final = b"X-Peersky-Stamp"
 _Type = QWebEngineUrlRequestInfo.ResourceType
 _RESOURCES: Final = {
@@ -42,10 +44,10 @@ _RESOURCES: Final = {
 class StampingInterceptor(QWebEngineUrlRequestInterceptor):
     """Stamps the requests of pages and frames to our schemes."""
 
-    def __init__(self, on_error: Callable[[str], None]) -> None:
+    def __init__(self, navigations: BrowserNavigations, on_error: Callable[[str], None]) -> None:
         super().__init__()
         self._secret = secrets.token_urlsafe(24)
-        self._on_error = on_error
+        self._navigations, self._on_error = navigations, on_error
 
     def interceptRequest(self, info: QWebEngineUrlRequestInfo) -> None:
         try:
@@ -61,12 +63,13 @@ class StampingInterceptor(QWebEngineUrlRequestInterceptor):
         top = "" if resource == "main-frame" else _url_text(info)
         return f"{self._secret} {resource} {top}"
 
-    def asker(self, initiator: str, stamp: bytes | None) -> Asker:
+    def asker(self, url: QUrl, initiator: str, stamp: bytes | None) -> Asker:
         """Who sent a request.
 
         Args:
+            url: what is asked for.
             initiator: origin of the page, frame or worker as Chromium tells it; empty for the browser itself, and for
-                what a server redirected a typed address to (which :mod:`peersky.qt.page` refuses for ``peersky:``).
+                what a server redirected a typed address to.
             stamp: value of the stamp header, if there is one.
         """
         secret, _, rest = (stamp or b"").decode("utf-8", "replace").partition(" ")
@@ -74,9 +77,15 @@ class StampingInterceptor(QWebEngineUrlRequestInterceptor):
             return Asker(parse_origin(initiator) if initiator else OPAQUE)
         resource, _, top_text = rest.partition(" ")
         if resource == "main-frame":
-            origin = parse_origin(initiator) if initiator else BROWSER
+            own = BROWSER if self._navigations.take(url) else OPAQUE
+            origin = parse_origin(initiator) if initiator else own
             return Asker(origin, origin, resource)
         return Asker(parse_origin(initiator) if initiator else OPAQUE, parse_origin(top_text), resource)
+
+    def redirected(self, asker: Asker, url: QUrl) -> None:
+        """One of our own apps sends a main-frame load on: what the browser asked for, it still asks for."""
+        if asker.origin == BROWSER:
+            self._navigations.announce(id(self), url)
 
 
 def _url_text(info: QWebEngineUrlRequestInfo) -> str:
