@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from PyQt6.QtWidgets import QAbstractButton, QApplication, QCheckBox, QLineEdit,
 from peersky.core.settings_schema import STARTER_MODEL
 from peersky.qt.address_bar import Sign
 from peersky.qt.dialogs import Dialog
+from peersky.qt.theme import prepare_environment
 from peersky.qt.window import Browser, BrowserWindow
 from tests.qt.window_host import KEYBOARD, Site, WindowHost, page_app, until
 
@@ -593,6 +595,20 @@ def test_colours_follow_the_setting(window: BrowserWindow, host: WindowHost, qt_
     assert qt_application.palette().window().color().lightness() < 80
     host.settings.change({"browser.colorScheme": "light"})
     assert qt_application.palette().window().color().lightness() > 200
+
+
+def test_a_bare_x_server_gets_a_theme_that_can_be_dark(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("QT_QPA_PLATFORMTHEME", "XDG_CURRENT_DESKTOP", "DESKTOP_SESSION", "KDE_FULL_SESSION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    # Set first, so that it is put back at the end.
+    monkeypatch.setenv("QT_QPA_PLATFORMTHEME", "")
+    prepare_environment()
+    assert os.environ["QT_QPA_PLATFORMTHEME"] == "gnome"
+    monkeypatch.setenv("QT_QPA_PLATFORMTHEME", "")
+    monkeypatch.setenv("XDG_CURRENT_DESKTOP", "KDE")
+    prepare_environment()
+    assert os.environ["QT_QPA_PLATFORMTHEME"] == ""
 
 
 def test_every_control_has_a_name(window: BrowserWindow, site: Site) -> None:

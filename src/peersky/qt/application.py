@@ -12,6 +12,7 @@ from PyQt6.QtWidgets import QApplication
 
 from peersky.core.errors import NotAllowed
 from peersky.qt.schemes import register_schemes
+from peersky.qt.theme import prepare_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +61,8 @@ def create_application(*, headless: bool, on_error: Callable[[str], None], dark:
         # Qt's and Chromium's lines about the graphics card that is not used would hide the program's own.
         os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         flags += ["--disable-gpu", "--log-level=3", f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
+    else:
+        prepare_environment()
     os.environ[_FLAGS] = " ".join([*flags, *os.environ.get(_FLAGS, "").split()])
     _hook_exceptions(on_error)
     register_schemes()

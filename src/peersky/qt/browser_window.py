@@ -249,7 +249,7 @@ class BrowserWindow(QMainWindow):
         tab = self.tab
         if tab is None:
             return
-        self.setWindowTitle(f"{tab.title} — PeerSky")
+        self.setWindowTitle("PeerSky" if tab.title == "PeerSky" else f"{tab.title} — PeerSky")
         self.address.show_address(display_address(tab.address), typed)
         self.address.show_connection(connection_of(tab.address))
         self.address.show_zoom(tab.zoom)

@@ -132,6 +132,7 @@ def make_menu(window: QWidget, actions: Mapping[str, QAction]) -> QMenu:
 def make_panel(parent: QWidget, sentences: list[str], entries: Mapping[str, Callable[[], None]]) -> QMenu:
     """A small menu that opens with sentences, which cannot be chosen, and then has entries."""
     menu = QMenu(parent)
+    menu.setAccessibleName(" ".join(sentences))
     for sentence in sentences:
         note = menu.addAction(sentence.replace("&", "&&"))
         if note is not None:
