@@ -5,18 +5,19 @@ provider that the user chose. Runs on the service loop. Trust is decided before,
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo, Usage
+from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo
 from peersky.core.errors import BackendFailed, Cancelled, NotAllowed, NotSupported, PeerSkyError
-from peersky.core.origins import USER, Origin
-from peersky.core.settings_schema import STARTER_MODEL, provider_for
+from peersky.core.origins import USER, Origin, parse_origin
+from peersky.core.settings_schema import STARTER_MODEL, THINKING, provider_for
 from peersky.core.trust import INTERNAL_APIS
+from peersky.llm.consent import CloudConsent
+from peersky.llm.generation import Content, Generation
 from peersky.llm.providers.base import Provider
 from peersky.llm.queue import RequestQueue
 from peersky.system.settings_store import SettingsStore
@@ -27,34 +28,7 @@ REMOTE_PARALLEL: Final = 16
 _PROVIDER_NAMES: Final = {"ollama": "Ollama", "openai": "OpenAI-compatible services"}
 
 
-@dataclass(slots=True, eq=False)
-class _Generation:
-    """One answer from its request to its end, with what the log tells of it."""
-
-    origin: Origin
-    provider: str
-    model: str
-    stopper: asyncio.Timeout
-    started_s: float = field(default_factory=time.monotonic)
-    first_token_ms: int | None = None
-    usage: Usage | None = None
-    outcome: str = "cancelled"
-    stopped: bool = False
-
-    def stop(self) -> None:
-        """Interrupt the task that reads the answer, wherever it waits: in the queue, in the prompt, between tokens."""
-        if not self.stopped:
-            self.stopped = True
-            self.stopper.reschedule(asyncio.get_running_loop().time())
-
-    def age_ms(self) -> int:
-        return round((time.monotonic() - self.started_s) * 1000)
-
-    def saw(self, chunk: ChatChunk) -> None:
-        if self.first_token_ms is None and (chunk.content or chunk.reasoning or chunk.tool_calls):
-            self.first_token_ms = self.age_ms()
-        if chunk.finish_reason:
-            self.outcome, self.usage = chunk.finish_reason, chunk.usage
+_THINKING: Final[Mapping[str, bool | str]] = {level: level for level in THINKING} | {"off": False, "on": True}
 
 
 class Bridge:
@@ -63,15 +37,26 @@ class Bridge:
     Args:
         settings: read at each request, so that a change counts at once.
         providers: the back ends that exist, by kind.
-        log: takes a kind and fields; never a prompt nor an answer.
+        log: takes a kind and fields; a prompt or an answer only where the user turned ``logs.content`` on.
+        consent: asked before a page's question leaves this computer; None: every page may.
+        on_failure: told who asked, the kind of back end and the error of a question that it failed to answer.
     """
 
-    def __init__(self, settings: SettingsStore, providers: Mapping[str, Provider], log: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        settings: SettingsStore,
+        providers: Mapping[str, Provider],
+        log: Callable[..., None],
+        consent: CloudConsent | None = None,
+        on_failure: Callable[[Origin, str, PeerSkyError], None] | None = None,
+    ) -> None:
         self._settings = settings
         self._providers = dict(providers)
         self._log = log
+        self._consent = consent
+        self._on_failure = on_failure
         self._queues = {kind: RequestQueue(self._limit_of(provider)) for kind, provider in providers.items()}
-        self._generations: dict[Origin, list[_Generation]] = {}
+        self._generations: dict[Origin, list[Generation]] = {}
         self._subscribers: list[Callable[[Origin, int], None]] = []
         self._idle = asyncio.Event()
         self._idle.set()
@@ -157,6 +142,7 @@ class Bridge:
         """
         provider, chosen = self._ready(origin, model)
         async with self._generation(origin, provider, chosen) as generation:
+            await self._check_consent(origin, provider)
             async with self._queues[provider.kind].turn(origin):
                 vectors = await provider.embed(chosen, texts)
             generation.outcome = "stop"
@@ -180,6 +166,9 @@ class Bridge:
         request = self._with_defaults(request, model)
         async with AsyncExitStack() as stack:
             generation = await stack.enter_async_context(self._generation(origin, provider, model))
+            if self._settings.flag("logs.content"):
+                generation.content = Content(request)
+            await self._check_consent(origin, provider)
             await stack.enter_async_context(self._queues[provider.kind].turn(origin))
             self._log(
                 "generation-start",
@@ -217,18 +206,20 @@ class Bridge:
             await provider.close()
 
     @asynccontextmanager
-    async def _generation(self, origin: Origin, provider: Provider, model: str) -> AsyncIterator[_Generation]:
+    async def _generation(self, origin: Origin, provider: Provider, model: str) -> AsyncIterator[Generation]:
         """Count, make stoppable and log one question."""
         stopper = asyncio.timeout(None)
         try:
             async with stopper:
-                generation = _Generation(origin, provider.kind, model, stopper)
+                generation = Generation(origin, provider.kind, model, stopper)
                 self._add(generation)
                 try:
                     with _discreet(origin, model):
                         yield generation
                 except PeerSkyError as error:
                     generation.outcome = error.reason
+                    if self._on_failure is not None:
+                        self._on_failure(origin, provider.kind, error)
                     raise
                 except Exception:
                     generation.outcome = "internal_error"
@@ -240,35 +231,29 @@ class Bridge:
                 raise
             raise Cancelled("The answer was stopped.", reason="stopped") from error
 
-    def _add(self, generation: _Generation) -> None:
+    def _add(self, generation: Generation) -> None:
         self._idle.clear()
         self._generations.setdefault(generation.origin, []).append(generation)
         self._notify(generation.origin)
 
-    def _remove(self, generation: _Generation) -> None:
+    def _remove(self, generation: Generation) -> None:
         own = self._generations[generation.origin]
         own.remove(generation)
         if not own:
             del self._generations[generation.origin]
         if not self._generations:
             self._idle.set()
-        usage = generation.usage
-        self._log(
-            "generation-end",
-            origin=str(generation.origin),
-            provider=generation.provider,
-            model=generation.model,
-            outcome="stopped" if generation.stopped else generation.outcome,
-            input_tokens=usage.input_tokens if usage else None,
-            output_tokens=usage.output_tokens if usage else None,
-            first_token_ms=generation.first_token_ms,
-            duration_ms=generation.age_ms(),
-        )
+        self._log("generation-end", **generation.as_fields())
         self._notify(generation.origin)
 
     def _notify(self, origin: Origin) -> None:
         for callback in list(self._subscribers):
             callback(origin, len(self._generations.get(origin, ())))
+
+    async def _check_consent(self, origin: Origin, provider: Provider) -> None:
+        """Before the first question that leaves this computer, its page needs the user's yes."""
+        if self._consent is not None and not provider.is_local:
+            await self._consent.check(origin, parse_origin(self._settings.text("llm.baseURL")))
 
     def _limit_of(self, provider: Provider) -> Callable[[], int]:
         return lambda: self._settings.whole("llm.parallel") if provider.is_local else REMOTE_PARALLEL
@@ -319,9 +304,12 @@ class Bridge:
 
     def _with_defaults(self, request: ChatRequest, model: str) -> ChatRequest:
         temperature, max_tokens = request.temperature, request.max_tokens
+        think = _THINKING.get(self._settings.text("llm.think")) if request.think is None else request.think
         return replace(
             request,
             model=model,
+            think=think,
+            think_if_possible=request.think is None and think is not None,
             temperature=self._settings.number("llm.temperature") if temperature is None else temperature,
             max_tokens=self._settings.whole("llm.maxTokens") if max_tokens is None else max_tokens,
         )
@@ -350,7 +338,7 @@ def _discreet(origin: Origin, model: str) -> Iterator[None]:
         raise
 
 
-async def _whole(chunks: AsyncIterator[ChatChunk], generation: _Generation) -> AsyncGenerator[ChatChunk, None]:
+async def _whole(chunks: AsyncIterator[ChatChunk], generation: Generation) -> AsyncGenerator[ChatChunk, None]:
     """The chunks, the last one joined with a usage that came after it; an error if the answer just ends."""
     last: ChatChunk | None = None
     async for chunk in chunks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from peersky.core.errors import (
 )
 from peersky.core.origins import USER, Origin
 from peersky.llm.bridge import Bridge
+from peersky.llm.consent import CloudConsent
+from peersky.system.prompt_port import Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from tests.fakes.scripted_provider import END, USAGE, Hold, Log, ScriptedProvider
@@ -415,3 +418,122 @@ async def test_every_call_is_refused_when_disabled(bridge: Bridge, call: str) ->
     with pytest.raises(PeerSkyError) as caught:
         await calls[call]()
     assert caught.value.reason == "llm_disabled"
+
+
+# --- consent, failures, content in the log, thinking
+
+
+class Person:
+    """Answers the browser's questions."""
+
+    def __init__(self) -> None:
+        self.answer = False
+        self.questions: list[Question] = []
+        self.hold: Hold | None = None
+
+    async def ask(self, question: Question) -> bool:
+        self.questions.append(question)
+        if self.hold is not None:
+            await self.hold.wait()
+        return self.answer
+
+
+class Cloud(ScriptedProvider):
+    kind = "openai"
+    is_local = False
+
+
+CLOUD: dict[str, Any] = {
+    "llm.enabled": True,
+    "llm.provider": "openai",
+    "llm.baseURL": "https://openrouter.ai/api/v1",
+    "llm.model": "peersky-starter",
+}
+
+
+async def test_a_page_asks_the_user_before_its_questions_leave_this_computer(
+    tmp_path: Path, settings: SettingsStore, log: Log
+) -> None:
+    cloud, prompts = Cloud(), Person()
+    bridge = Bridge(settings, {"openai": cloud}, log, CloudConsent(tmp_path / "consent.json", prompts))
+    settings.change(CLOUD)
+    with pytest.raises(NotAllowed) as caught:
+        await ask(bridge)
+    assert caught.value.reason == "declined"
+    with pytest.raises(NotAllowed):
+        await bridge.embed(PAGE, ["text"])
+    assert cloud.requests == []
+    assert [question.capability for question in prompts.questions] == ["cloud"]
+    await ask(bridge, APPS_PAGE)
+    prompts.answer = True
+    await ask(bridge, OTHER)
+    assert len(cloud.requests) == 2
+
+
+async def test_stop_withdraws_the_question_to_the_user(tmp_path: Path, settings: SettingsStore, log: Log) -> None:
+    prompts = Person()
+    prompts.hold = Hold()
+    bridge = Bridge(settings, {"openai": Cloud()}, log, CloudConsent(tmp_path / "consent.json", prompts))
+    settings.change(CLOUD)
+
+    async def stop_when_asked() -> None:
+        assert prompts.hold is not None
+        await prompts.hold.reached.wait()
+        assert bridge.stop(PAGE) == 1
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stop_when_asked())
+        with pytest.raises(Cancelled):
+            await ask(bridge)
+
+
+async def test_a_model_on_this_computer_needs_no_consent(
+    tmp_path: Path, settings: SettingsStore, provider: ScriptedProvider, log: Log
+) -> None:
+    bridge = Bridge(settings, {"builtin": provider}, log, CloudConsent(tmp_path / "consent.json", Person()))
+    settings.change(BUILTIN)
+    assert (await ask(bridge)).content == "Hello"
+
+
+async def test_who_wants_to_know_is_told_of_a_failure(
+    settings: SettingsStore, provider: ScriptedProvider, log: Log
+) -> None:
+    told: list[tuple[Origin, str, PeerSkyError]] = []
+    bridge = Bridge(settings, {"builtin": provider}, log, on_failure=lambda *args: told.append(args))
+    settings.change(BUILTIN)
+    failure = BackendFailed("Nobody there.")
+    provider.script = [failure]
+    with pytest.raises(BackendFailed):
+        await ask(bridge)
+    assert told == [(PAGE, "builtin", failure)]
+
+
+async def test_what_was_said_is_in_the_log_only_if_the_user_wants_it(
+    bridge: Bridge, settings: SettingsStore, log: Log
+) -> None:
+    settings.change(BUILTIN)
+    await ask(bridge)
+    assert "Zebra" not in str(log.entries)
+    assert "Hello" not in str(log.entries)
+    settings.change({"logs.content": True})
+    await ask(bridge)
+    entry = log.of("generation-end")[-1]
+    assert (entry["asked"], entry["answered"]) == (["user: Zebra?"], "Hello")
+
+
+@pytest.mark.parametrize(
+    ("setting", "page", "sent"),
+    [
+        ("", None, (None, False)),
+        ("off", None, (False, True)),
+        ("on", None, (True, True)),
+        ("high", None, ("high", True)),
+        ("high", False, (False, False)),
+    ],
+)
+async def test_thinking_follows_the_setting_unless_the_page_says_otherwise(
+    bridge: Bridge, settings: SettingsStore, provider: ScriptedProvider, setting: str, page: Any, sent: Any
+) -> None:
+    settings.change({**BUILTIN, "llm.think": setting})
+    await ask(bridge, request=replace(ASKED, think=page))
+    assert (provider.requests[0].think, provider.requests[0].think_if_possible) == sent
