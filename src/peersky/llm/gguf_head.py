@@ -7,7 +7,8 @@ length is bounded, nothing is allocated on the file's word, and all that can be 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -21,6 +22,7 @@ KEPT_ARRAY_LENGTH: Final = 4096
 """Longer arrays (a vocabulary) are walked over and only counted."""
 
 MAX_DIMENSIONS: Final = 4
+MAX_TENSOR_GROUPS: Final = 1024
 READ_AHEAD_BYTES: Final = 1024 * 1024
 
 _SCALARS: Final[dict[int, struct.Struct]] = {
@@ -77,6 +79,8 @@ class GgufHead:
         generates: the model writes text.
         parts: number of files that the model is split into.
         size_bytes: of this file.
+        keys: names of its metadata entries.
+        tensor_groups: what tensor names begin with, up to the first dot: ``blk``, ``token_embd``….
     """
 
     architecture: str
@@ -91,6 +95,8 @@ class GgufHead:
     generates: bool
     parts: int
     size_bytes: int
+    keys: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    tensor_groups: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     @property
     def capabilities(self) -> frozenset[str]:
@@ -134,17 +140,37 @@ def read_head(file: Path) -> GgufHead:
         raise ModelFileInvalid(f"The model file {file.name} cannot be read: {error.strerror or error}.") from error
 
 
+class HeadIncomplete(Exception):
+    """The bytes that are there so far end within the head: read more of the file and try again."""
+
+
+def read_head_of_part(start: bytes, name: str, size_bytes: int) -> GgufHead:
+    """Read the head of a file of which only the beginning is here.
+
+    Args:
+        start: the first bytes of the file.
+        name: what to call the file in sentences.
+        size_bytes: of the whole file.
+
+    Raises:
+        HeadIncomplete: ``start`` is too short, and nothing is wrong with it so far.
+        ModelFileInvalid: as :func:`read_head`.
+    """
+    return _Reader(BytesIO(start), name, size_bytes, len(start)).head()
+
+
 class _Reader:
-    def __init__(self, stream: BinaryIO, name: str, size: int) -> None:
+    def __init__(self, stream: BinaryIO, name: str, size: int, here: int | None = None) -> None:
         self._stream = stream
         self._name = name
         self._size = size
         self._left = size
+        self._missing = 0 if here is None else size - here
+        self._tensor_groups: set[str] = set()
 
     def head(self) -> GgufHead:
-        if self._size < 4 or self._stream.read(4) != b"GGUF":
+        if self._size < 4 or self._take(4) != b"GGUF":
             raise ModelFileInvalid(f"{self._name} is no GGUF model file.")
-        self._left -= 4
         version = self._u32()
         if version not in (2, 3):
             raise ModelFileInvalid(
@@ -158,7 +184,7 @@ class _Reader:
             values[key] = self._value(self._u32())
         head = self._meaning(values)
         self._check_tensors(tensors, values.get("general.alignment", 32))
-        return head
+        return replace(head, keys=frozenset(values), tensor_groups=frozenset(self._tensor_groups))
 
     def _meaning(self, values: dict[str, Any]) -> GgufHead:
         architecture = values.get("general.architecture")
@@ -214,7 +240,9 @@ class _Reader:
             raise self._corrupt("its alignment is impossible")
         end = 0
         for _ in range(count):
-            self._text()
+            group = self._text().partition(".")[0]
+            if len(self._tensor_groups) < MAX_TENSOR_GROUPS:
+                self._tensor_groups.add(group[:64])
             dimensions = self._u32()
             if dimensions > MAX_DIMENSIONS:
                 raise self._corrupt("a tensor has too many dimensions")
@@ -271,7 +299,7 @@ class _Reader:
     def _take(self, size: int) -> bytes:
         data = self._stream.read(size) if size <= self._left else b""
         if len(data) < size:
-            raise self._cut_off()
+            raise self._cut_off() if size > self._left or not self._missing else HeadIncomplete
         self._left -= size
         return data
 
@@ -280,9 +308,9 @@ class _Reader:
             raise self._cut_off()
         if size > READ_AHEAD_BYTES:
             self._stream.seek(size, 1)
-        elif len(self._stream.read(size)) < size:
-            raise self._cut_off()
-        self._left -= size
+            self._left -= size
+        else:
+            self._take(size)
 
     def _count(self, count: int, limit: int, what: str) -> int:
         if count > self._left:  # Each takes a byte at least, so the rest of the file is missing.

@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 from typing import IO
 
 from peersky.core.errors import ProfileUnusable
+from peersky.system.file_lock import try_lock
 from peersky.system.files import PRIVATE_FILE, unusable
 from peersky.system.paths import Profile
-
-if sys.platform == "win32":
-    import msvcrt
-
-    # A byte far behind the text, so that others can still read who holds the lock.
-    _LOCKED_BYTE = 1 << 30
-
-    def _try_lock(file: IO[bytes]) -> None:
-        file.seek(_LOCKED_BYTE)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _try_lock(file: IO[bytes]) -> None:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class ProfileLock:
@@ -50,7 +35,7 @@ class ProfileLock:
         except OSError as error:
             raise unusable(error, path) from error
         try:
-            _try_lock(file)
+            try_lock(file)
         except (BlockingIOError, PermissionError) as error:
             holder = _pid_in(file)
             file.close()

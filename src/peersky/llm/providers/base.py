@@ -18,11 +18,13 @@ class PullProgress:
     Attributes:
         status: one short text for people.
         completed_bytes, total_bytes: over all parts; ``total_bytes`` 0 while unknown.
+        verifying: what arrived is being checked.
     """
 
     status: str
     completed_bytes: int = 0
     total_bytes: int = 0
+    verifying: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,13 @@ class Provider(ABC):
             QuotaExceeded: the disk is too full.
             BackendFailed: the download broke; what arrived is kept.
         """
+
+    async def discard(self, model: str) -> None:  # noqa: B027 - a server of its own keeps its own order
+        """Throw away what an unfinished download of the model left."""
+
+    def canonical_name(self, model: str) -> str:
+        """The one way to write this model's name, so that two ways to write it are known as one model."""
+        return model.strip()
 
     @abstractmethod
     def chat(self, model: str, request: ChatRequest) -> AbstractAsyncContextManager[AsyncIterator[ChatChunk]]:

@@ -1,0 +1,1 @@
+"""The model library of the built-in engine: models on disk, and where they come from."""

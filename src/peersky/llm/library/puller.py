@@ -1,0 +1,213 @@
+"""Downloads models: finds out what belongs to one, refuses what the engine cannot run, fetches, checks, publishes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from peersky.core.errors import BackendFailed, ModelFileInvalid, NotSupported, QuotaExceeded
+from peersky.core.manifest import TEXTS, WEIGHTS, Layer, Manifest, check_runnable
+from peersky.core.model_names import ModelName
+from peersky.llm.gguf_head import GgufHead, HeadIncomplete, read_head, read_head_of_part
+from peersky.llm.library.architectures import check_architecture
+from peersky.llm.library.hugging_face import ENDPOINT, find_on_hub
+from peersky.llm.library.registry import STALL_S, Fetcher, Source, find_in_registry
+from peersky.llm.library.store import ModelStore
+from peersky.llm.library.transfer import MIB, Transfer, TransferOptions
+from peersky.llm.providers.base import PullProgress
+
+DISK_MARGIN: Final = 1.05
+HEAD_STEPS: Final = (4 * MIB, 8 * MIB, 16 * MIB, 32 * MIB, 64 * MIB)
+"""How much of a model file is fetched to find its description; vocabularies of 260,000 words end within the third."""
+
+Report = Callable[[PullProgress], None]
+
+
+def free_bytes_of(folder: Path) -> int:
+    """Bytes that can be written to the disk with ``folder``."""
+    return shutil.disk_usage(folder).free
+
+
+class Puller:
+    """Brings models into a store. Belongs to one event loop.
+
+    Args:
+        store: where they go.
+        options: how files are fetched.
+        stall_s: longest silence of a connection, in seconds.
+        free_bytes: tells how much fits on the disk with a directory.
+        hub: the site that ``hf.co`` means.
+    """
+
+    def __init__(
+        self,
+        store: ModelStore,
+        *,
+        options: TransferOptions | None = None,
+        stall_s: float = STALL_S,
+        free_bytes: Callable[[Path], int] = free_bytes_of,
+        hub: str = ENDPOINT,
+    ) -> None:
+        self._store = store
+        self._options = options or TransferOptions()
+        self._fetcher = Fetcher(stall_s)
+        self._free_bytes = free_bytes
+        self._hub = hub
+        self._turns: dict[str, asyncio.Lock] = {}
+
+    async def close(self) -> None:
+        """Close the connections. Downloads must have ended. Safe to call twice."""
+        await self._fetcher.close()
+
+    async def pull(self, name: ModelName, report: Report) -> None:
+        """Download a model that is not here; what is here of it is not fetched again.
+
+        Cancelling keeps what arrived, and the next call goes on from there; :meth:`ModelStore.discard` throws it away.
+
+        Raises:
+            NotSupported: there is no such model (``model_missing``), or the engine cannot run it.
+            QuotaExceeded: ``disk_full``: it does not fit on the disk; with the numbers.
+            BackendFailed: the server cannot be reached, the connection broke again and again, or what came was wrong.
+        """
+        report(PullProgress(f"Looking for {name}"))
+        source = await self._find(name)
+        manifest = source.manifest
+        try:
+            # What is no GGUF at all is refused before a byte of it is fetched, as far as the manifest tells.
+            check_runnable(manifest, {}, str(name))
+            tally = _Tally(manifest, report)
+            await asyncio.to_thread(self._check_disk, name, manifest)
+            await asyncio.to_thread(self._store.mark_pending, name, manifest)
+            for layer in manifest.of(*TEXTS):
+                await self._bring(layer, source, tally)
+            check_runnable(manifest, await asyncio.to_thread(self._config, manifest), str(name))
+            for layer in manifest.of(*WEIGHTS):
+                check = (lambda head: check_architecture(head, name)) if layer.kind == "model" else None
+                await self._bring(layer, source, tally, check)
+        except (NotSupported, ModelFileInvalid):
+            await asyncio.to_thread(self._store.discard, name)
+            raise
+        await asyncio.to_thread(self._store.publish, name, manifest)
+        report(PullProgress(f"{name} is here", tally.total, tally.total))
+
+    async def _find(self, name: ModelName) -> Source:
+        if name.is_hugging_face:
+            return await find_on_hub(self._fetcher, name, self._hub)
+        return await find_in_registry(self._fetcher, name)
+
+    def _config(self, manifest: Manifest) -> dict[str, Any]:
+        for layer in manifest.of("config"):
+            try:
+                found = json.loads(self._store.text(layer))
+            except (ValueError, RecursionError):
+                return {}
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    def _check_disk(self, name: ModelName, manifest: Manifest) -> None:
+        blobs = self._store.blobs
+        blobs.folder.mkdir(parents=True, exist_ok=True)
+        need = 0
+        for layer in manifest.used:
+            if blobs.locate(layer) is None and not blobs.is_offered(layer):
+                need += max(0, layer.size - blobs.written(layer))
+        need = int(need * DISK_MARGIN)
+        free = self._free_bytes(blobs.folder)
+        if need > free:
+            raise QuotaExceeded(
+                f"{name} needs {_size(need)} of disk space, and {_size(free)} are free where the models are "
+                f"({self._store.folder}). Free {_size(need - free)}, or choose a smaller model.",
+                reason="disk_full",
+                requested=need,
+                quota=free,
+            )
+
+    async def _bring(
+        self, layer: Layer, source: Source, tally: _Tally, check: Callable[[GgufHead], None] | None = None
+    ) -> None:
+        """Have one file here, checked: found, taken over from Ollama, or downloaded; one task at a time per digest."""
+        blobs = self._store.blobs
+        async with self._turns.setdefault(layer.digest, asyncio.Lock()):
+            found = await asyncio.to_thread(blobs.locate, layer)
+            if found is None and blobs.is_offered(layer) and await blobs.adopt(layer, tally.verifier(layer)):
+                found = await asyncio.to_thread(blobs.locate, layer)
+            if found is None:
+                async with blobs.lock(layer, lambda: tally.say("Waiting for another PeerSky that downloads it")):
+                    if await asyncio.to_thread(blobs.locate, layer) is None:
+                        await self._download(layer, source.url_of(layer), tally, check)
+            elif check is not None:
+                check(await asyncio.to_thread(read_head, found))
+            tally.update(layer, layer.size)
+
+    async def _download(self, layer: Layer, url: str, tally: _Tally, check: Callable[[GgufHead], None] | None) -> None:
+        blobs = self._store.blobs
+        for attempt in (1, 2):
+            transfer = Transfer(
+                layer,
+                url,
+                blobs.partial(layer),
+                blobs.state_file(layer),
+                self._fetcher,
+                self._options,
+                lambda done: tally.update(layer, done),
+            )
+            await asyncio.to_thread(transfer.prepare)
+            if check is not None:
+                check(await _head(layer, transfer))
+            await transfer.run()
+            if await blobs.finish(layer, tally.verifier(layer)):
+                return
+            tally.update(layer, 0)
+            # Bytes of an earlier time may have been lost in a power cut. Fresh ones that are wrong stay wrong.
+            if not transfer.resumed or attempt == 2:
+                break
+        raise BackendFailed(
+            "The downloaded file is not the one that the model's description names (its SHA-256 digest differs). "
+            "It was deleted; try again, and if it happens again, choose another source.",
+            reason="digest_mismatch",
+        )
+
+
+class _Tally:
+    """The progress over all files of a model."""
+
+    def __init__(self, manifest: Manifest, report: Report) -> None:
+        self.total = manifest.size_bytes
+        self._done = {layer.digest: 0 for layer in manifest.used}
+        self._report = report
+
+    def update(self, layer: Layer, done: int) -> None:
+        self._done[layer.digest] = done
+        self.say("Downloading")
+
+    def say(self, status: str) -> None:
+        self._report(PullProgress(status, sum(self._done.values()), self.total))
+
+    def verifier(self, layer: Layer) -> Callable[[int], None]:
+        """Takes the progress of checking a file's digest."""
+
+        def verified(done: int) -> None:
+            percent = 100 * done // layer.size if layer.size else 100
+            status = f"Checking the digest ({percent} %)"
+            self._report(PullProgress(status, sum(self._done.values()), self.total, verifying=True))
+
+        return verified
+
+
+async def _head(layer: Layer, transfer: Transfer) -> GgufHead:
+    for size in HEAD_STEPS:
+        await transfer.run(up_to=size)
+        start = await asyncio.to_thread(transfer.head, size)
+        try:
+            return await asyncio.to_thread(read_head_of_part, start, "The model's file", layer.size)
+        except HeadIncomplete:
+            continue
+    raise ModelFileInvalid("The model's file begins with a description of more than 64 MB; it is not downloaded.")
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1024**3:.1f} GB" if size_bytes >= 1024**3 else f"{size_bytes / 1024**2:.0f} MB"
