@@ -13,7 +13,8 @@ import json
 import os
 import signal
 import sys
-from typing import Any
+import time
+from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1
 
@@ -77,7 +78,7 @@ def start_server(config: dict[str, Any]) -> Any:
     return xllamacpp.Server(params)
 
 
-def main() -> int:
+def main() -> NoReturn:
     # llama.cpp and its libraries may print; only the readiness line belongs on standard output.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -89,7 +90,9 @@ def main() -> int:
     except (RuntimeError, MemoryError, ImportError, OSError) as error:
         answers.write(json.dumps({"ready": False, "error": str(error)}) + "\n")
         answers.flush()
-        return 3  # The ordinary way out: llama.cpp writes its log from a thread, and now the reason is in there.
+        # llama.cpp writes its log from a thread that cannot be asked to finish, and the reason is still in there.
+        time.sleep(0.5)
+        os._exit(3)
     port = int(server.listening_address.rsplit(":", 1)[1])
     answers.write(json.dumps({"ready": True, "port": port}) + "\n")
     answers.flush()
@@ -100,4 +103,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
