@@ -1,0 +1,101 @@
+"""Takes the pictures in docs/images/: the window with each page, light and dark, 800 and 1600 pixels wide.
+
+    .venv/bin/python -m tools.screenshots
+
+Looks at the real program on a profile of its own: the real window, the real pages, an answer of the starter model.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ROOT / "docs" / "images"
+SIZES = {800: 700, 1600: 1000}
+OFF: dict[str, object] = {}
+ON: dict[str, object] = {"enabled": True, "provider": "builtin", "model": "peersky-starter"}
+
+# Picture -> settings of the llm block, address, and what is done there first (the body of an async function).
+PICTURES: dict[str, tuple[dict[str, object], str, str]] = {
+    "window": (OFF, "peersky://home/", ""),
+    "home": (ON, "peersky://home/", ""),
+    "settings-llm": (ON, "peersky://settings/llm", ""),
+    "ai-chat": (
+        ON,
+        "peersky://p2p/ai-chat/",
+        """
+        for (const question of ['What is PeerSky?', 'How do I choose another model?']) {
+          const prompt = document.getElementById('prompt');
+          prompt.value = question;
+          prompt.dispatchEvent(new Event('input', {bubbles: true}));
+          document.getElementById('composer').requestSubmit();
+          await new Promise((done) => setTimeout(done, 200));
+          while (!document.getElementById('stop').hidden) await new Promise((done) => setTimeout(done, 50));
+        }
+        document.activeElement.blur();
+        """,
+    ),
+}
+# What still loads says so, and Chromium hands its picture over a little later.
+SETTLED = """
+    await document.fonts.ready;
+    for (let i = 0; i < 100 && document.querySelector('[aria-busy=true]'); i++)
+      await new Promise((done) => setTimeout(done, 50));
+    for (let i = 0; i < 5; i++) await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)));
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Take all pictures, or (``SCHEME PICTURE``) one, which needs a process of its own."""
+    if arguments:
+        take(arguments[0], arguments[1])
+        return 0
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    for scheme in ("light", "dark"):
+        for picture in PICTURES:
+            subprocess.run([sys.executable, "-m", "tools.screenshots", scheme, picture], check=True, cwd=ROOT)
+            print(f"{picture}, {scheme}")
+    return 0
+
+
+def take(scheme: str, picture: str) -> None:
+    """Take one picture in both widths."""
+    from peersky.qt.application import create_application
+    from peersky.qt.driver import PageDriver, wait_until
+    from peersky.qt.page import PeerSkyPage
+    from peersky.qt.runtime import Runtime
+    from peersky.qt.window import Browser
+    from peersky.system.paths import open_profile
+
+    llm, url, script = PICTURES[picture]
+    application = create_application(headless=True, on_error=print, dark=scheme == "dark")
+    with tempfile.TemporaryDirectory() as folder:
+        profile = open_profile(Path(folder))
+        settings = {"llm": llm, "browser": {"colorScheme": scheme}}
+        profile.settings_file.write_text(json.dumps(settings), encoding="utf-8")
+        runtime = Runtime(profile)
+        browser = Browser(runtime)
+        window = browser.new_window()
+        tab = window.open_tab("about:blank")
+        assert isinstance(tab.page, PeerSkyPage)
+        driver = PageDriver(tab.page)
+        window.resize(*next(iter(SIZES.items())))
+        driver.load(url)
+        if script:
+            driver.evaluate(script, 120)
+        for width, height in SIZES.items():
+            window.resize(width, height)
+            driver.evaluate(SETTLED, 30)
+            wait_until(lambda: False, 0.3, None)
+            window.grab().save(str(IMAGES / f"{picture}-{scheme}-{width}.png"), "PNG")
+        browser.dispose()
+        runtime.close()
+    del application
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
