@@ -7,8 +7,7 @@ own, usage on every chunk or in one without choices, tool calls without an index
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 from peersky.core.chat import ChatChunk, FinishReason, Progress, Usage
@@ -19,6 +18,7 @@ from peersky.core.errors import (
     NotSupported,
     PeerSkyError,
 )
+from peersky.llm.error_words import context_overflow
 
 MAX_BAD_EVENTS: Final = 5
 MAX_SENTENCE_CHARS: Final = 400
@@ -31,9 +31,6 @@ _FINISH: Final[dict[str, FinishReason]] = {
     "tool_use": "tool_calls",
     "content_filter": "content_filter",
 }
-_TOO_LARGE: Final = re.compile(r"input \((\d+) tokens\) is too large.*batch size: (\d+)")
-"""llama.cpp's words for a text that does not fit into one embedding."""
-
 _CONTEXT_CODES: Final = frozenset({"exceed_context_size_error", "context_length_exceeded"})
 
 
@@ -44,10 +41,12 @@ class OpenAIStream:
 
     Args:
         server: how sentences for people name the server ("The built-in engine").
+        to_error: makes an exception of an event that reports an error; as :func:`error_of` by default.
     """
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, to_error: Callable[[Mapping[str, Any]], PeerSkyError] | None = None) -> None:
         self._server = server
+        self._to_error = to_error or (lambda event: error_of(200, event, server))
         self._role_seen = False
         self._finished = False
         self._done = False
@@ -78,6 +77,16 @@ class OpenAIStream:
             return []
         return self._chunks(event)
 
+    @property
+    def is_finished(self) -> bool:
+        """The finish reason has come: the answer is whole, though its usage may follow."""
+        return self._finished
+
+    @property
+    def is_done(self) -> bool:
+        """``[DONE]`` has come: nothing follows."""
+        return self._done
+
     def finish(self) -> None:
         """The connection ended.
 
@@ -89,7 +98,7 @@ class OpenAIStream:
 
     def _chunks(self, event: Mapping[str, Any]) -> list[ChatChunk]:
         if event.get("error"):
-            raise error_of(200, event, self._server)
+            raise self._to_error(event)
         fresh_usage = _usage(event.get("usage"))
         self._usage = fresh_usage or self._usage
         choice = _first_choice(event)
@@ -101,7 +110,7 @@ class OpenAIStream:
                 chunks.append(ChatChunk(usage=fresh_usage))
             return chunks
         if choice.get("error"):
-            raise error_of(200, choice, self._server)
+            raise self._to_error(choice)
         delta = choice.get("delta") or choice.get("message")
         if not isinstance(delta, Mapping):
             delta = {}
@@ -143,10 +152,14 @@ class OpenAIStream:
         call_id = call.get("id")
         index = call.get("index")
         if not isinstance(index, int) or not 0 <= index < 1024:
-            # Some servers number nothing: a new id begins a call, a fragment without one continues the last.
-            if isinstance(call_id, str) and call_id and call_id not in self._calls:
-                self._calls.append(call_id)
-            index = self._calls.index(call_id) if call_id in self._calls else max(0, len(self._calls) - 1)
+            # Some servers number nothing: a new id, or a name without any, begins a call; what has neither continues
+            # the last.
+            function = call.get("function")
+            name = function.get("name") if isinstance(function, Mapping) else None
+            own_id = call_id if isinstance(call_id, str) else ""
+            if (own_id and own_id not in self._calls) or (name and not own_id):
+                self._calls.append(own_id)
+            index = self._calls.index(own_id) if own_id else max(0, len(self._calls) - 1)
         fragment: dict[str, Any] = {"index": index}
         if isinstance(call_id, str) and call_id:
             fragment |= {"id": call_id, "type": "function"}
@@ -174,8 +187,8 @@ def error_of(status: int, body: Any, server: str) -> PeerSkyError:
     detail = detail if isinstance(detail, Mapping) else {}
     if _CONTEXT_CODES & {detail.get("type"), detail.get("code")}:
         return _context_error(detail.get("n_prompt_tokens"), detail.get("n_ctx"), sentence)
-    if found := _TOO_LARGE.search(sentence):
-        return _context_error(int(found[1]), int(found[2]), sentence)
+    if overflow := context_overflow(sentence):
+        return _context_error(*overflow, sentence)
     text = f"{server} reports: {sentence}" if sentence else f"{server} failed (status {status})."
     if detail.get("type") == "not_supported_error" or status == 501:
         return NotSupported(text)

@@ -50,8 +50,10 @@ class Provider(ABC):
     kind: str
     """``builtin``, ``ollama`` or ``openai``."""
 
-    is_local: bool
-    """Whether prompts stay on this machine."""
+    @property
+    @abstractmethod
+    def is_local(self) -> bool:
+        """Whether prompts stay on this machine, as the settings stand now. No I/O."""
 
     def state(self) -> tuple[str, str]:
         """What the back end is doing, and a sentence about it for people.
