@@ -126,10 +126,7 @@ async def holder(profile: Profile) -> AsyncIterator[Holder]:
         await services.close()
 
 
-@pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+@pytest.fixture
+def tiny_model(tiny: Path) -> str:
     """Path of a model with random weights, for the real engine. Its answers are noise."""
-    file = tmp_path_factory.mktemp("models") / "tiny.gguf"
-    argv = [sys.executable, "-m", "tools.random_gguf", str(file), "--preset", "tiny"]
-    subprocess.run(argv, cwd=ROOT, check=True, capture_output=True, timeout=TIMEOUT_S)
-    return str(file)
+    return str(tiny)
