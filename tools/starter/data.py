@@ -28,7 +28,7 @@ HELD_OUT = HERE / "held_out.jsonl"
 DEVELOPMENT = HERE / "development.jsonl"
 
 # Share of turns drawn from each file of topics.
-SHARES = {"peersky.md": 0.50, "talk.md": 0.20, "tasks.md": 0.30}
+SHARES = {"peersky.md": 0.42, "talk.md": 0.18, "tasks.md": 0.40}
 
 _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _SLIPS = {
@@ -68,10 +68,15 @@ class Topic:
 
 @dataclass(frozen=True)
 class Message:
-    """One message of a conversation; ``role`` is system, user or assistant."""
+    """One message of a conversation.
+
+    ``role`` is system, user or assistant. ``fixed`` says that an answer is always the same text, so that its beginning
+    shows which one it is and the rest holds nothing new.
+    """
 
     role: str
     content: str
+    fixed: bool = False
 
 
 @dataclass
@@ -212,6 +217,7 @@ def _values(topic: Topic, corpus: Corpus, rng: random.Random) -> dict[str, str]:
         values |= {
             name: ", ".join(drawn),
             f"{name}:comma": ", ".join(drawn),
+            f"{name}:plain": " ".join(drawn),
             f"{name}:loose": _loose(drawn, rng),
             f"{name}:bullets": "\n".join(f"- {item}" for item in drawn),
             f"{name}:numbers": "\n".join(f"{i}. {item}" for i, item in enumerate(drawn, 1)),
@@ -340,7 +346,8 @@ class Conversations:
             pattern = grammar.parse(rng.choice(topic.questions))
             text = grammar.draw(pattern, self._corpus.slots, rng, values)
             starts_with_content = bool(pattern.parts) and isinstance(pattern.parts[0], grammar.Variable)
-            if not topic.bindings or all(binding.kind == "first" for binding in topic.bindings):
+            fixed = all(binding.kind == "first" for binding in topic.bindings)
+            if fixed:
                 text = _noise(text, self._corpus, rng)
             elif not starts_with_content:
                 text = _task_noise(text, self._corpus, rng)
@@ -348,7 +355,7 @@ class Conversations:
                 self.refused += 1
                 continue
             answer = _fill(rng.choice(topic.answers), values)
-            return Message("user", text), Message("assistant", answer)
+            return Message("user", text), Message("assistant", answer, fixed)
 
     def conversation(self) -> list[Message]:
         """Messages of one conversation: often one turn, sometimes several, sometimes after a system message."""
@@ -357,7 +364,7 @@ class Conversations:
         if rng.random() < 0.30:
             system = grammar.parse(rng.choice(self._corpus.systems))
             messages.append(Message("system", grammar.draw(system, self._corpus.slots, rng)))
-        turns = rng.choices((1, 2, 3, 5, 8), (72, 14, 8, 4, 2))[0]
+        turns = rng.choices((1, 2, 3, 5, 8), (82, 9, 5, 3, 1))[0]
         for _ in range(turns):
             messages.extend(self.turn())
         return messages

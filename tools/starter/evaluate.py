@@ -3,7 +3,7 @@
 
     python tools/starter/evaluate.py [--model FILE] [--json] [--questions FILE] [--failures] [--tokens]
 
-The engine is llama.cpp's server (``xllamacpp``), the one that the browser uses, in a child process on a loopback port
+The engine is the browser's own engine process (``peersky/llm/engine_child.py``, llama.cpp's server) on a loopback port
 with a random key; questions go to it over HTTP as ``window.llm`` would send them. An answer passes when it contains,
 case ignored, one text of every group in ``need``, contains none of ``forbid``, and ended by itself. Before the first
 question the check runs that no question stands in the training text, or could be drawn from it.
@@ -32,7 +32,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script,
 
 from tools.starter import data
 
-MODEL = data.HERE.parents[1] / "src" / "peersky" / "assets" / "models" / "starter.gguf"
+SOURCE = data.HERE.parents[1] / "src" / "peersky"
+MODEL = SOURCE / "assets" / "models" / "starter.gguf"
+# Its protocol: one line of JSON in, one line of JSON out when the model is loaded; it ends with its standard input.
+ENGINE_CHILD = SOURCE / "llm" / "engine_child.py"
 PASS_SHARE = 0.70
 CONTEXT = 2048
 MAX_TOKENS = 300
@@ -47,33 +50,6 @@ NAMED = data.Question(
 )
 
 
-def serve(model: str) -> None:
-    """The child: load the model, say the address on standard output, stay until standard input ends.
-
-    Args:
-        model: path of the GGUF file. The API key comes from the environment variable ``STARTER_EVALUATION_KEY``.
-    """
-    import xllamacpp
-
-    params = xllamacpp.CommonParams()
-    params.model.path = model
-    params.n_ctx = CONTEXT
-    params.n_parallel = 1
-    params.n_batch = params.n_ubatch = 256
-    params.cache_ram_mib = 0
-    params.hostname = "127.0.0.1"
-    params.port = 0
-    params.api_keys = [os.environ["STARTER_EVALUATION_KEY"]]
-    params.cors_origins = "localhost"
-    params.ui = False
-    params.timeout_read = 10
-    server = xllamacpp.Server(params)
-    print("ADDRESS " + server.listening_address, flush=True)
-    sys.stdin.read()
-    # Leaving here and not by garbage collection: the server's destructor may wait for an open connection.
-    os._exit(0)
-
-
 @contextmanager
 def engine(model: Path) -> Iterator[httpx.Client]:
     """A running engine, as an HTTP client that points at it.
@@ -83,25 +59,32 @@ def engine(model: Path) -> Iterator[httpx.Client]:
     """
     key = secrets.token_urlsafe(24)
     child = subprocess.Popen(
-        [sys.executable, str(Path(__file__).resolve()), "--serve", str(model)],
+        [sys.executable, str(ENGINE_CHILD)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
-        env=os.environ | {"STARTER_EVALUATION_KEY": key},
     )
     assert child.stdout is not None
     assert child.stdin is not None
+    config = {
+        "model": str(model),
+        "key": key,
+        "parent_pid": os.getpid(),
+        "address_space_bytes": 8 * 1024**3,
+        "n_ctx": CONTEXT,
+        "n_parallel": 1,
+        "n_batch": 256,
+        "cache_ram_mib": 0,
+        "embedding": False,
+        "ping_s": 10,
+    }
     try:
-        address = ""
-        for line in child.stdout:
-            if line.startswith("ADDRESS "):
-                address = line.split()[1]
-                break
-        if not address:
-            raise RuntimeError(f"the engine ended with status {child.wait()} before it was ready: {model}")
-        if "://" not in address:
-            address = "http://" + address
+        child.stdin.write(json.dumps(config).encode() + b"\n")
+        child.stdin.flush()
+        ready = json.loads(child.stdout.readline() or "{}")
+        if not ready.get("ready"):
+            raise RuntimeError(f"the engine did not start with {model}: {ready.get('error', 'it ended')}")
+        address = f"http://127.0.0.1:{ready['port']}"
         # The engine closes connections that it announced as kept open, so none is used twice.
         limits = httpx.Limits(max_keepalive_connections=0)
         headers = {"Authorization": f"Bearer {key}"}
@@ -165,10 +148,7 @@ def main() -> int:
     parser.add_argument("--system", default="", help="a system message to put before every question")
     parser.add_argument("--temperature", type=float, default=0.0)
     parser.add_argument("--tokens", type=Path, help="tokenizer.json of the training, to compare with the engine's")
-    parser.add_argument("--serve", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.serve:
-        serve(args.serve)
 
     asked = data.questions(args.questions)
     corpus = data.load()

@@ -23,12 +23,12 @@ Params = dict[str, jax.Array]
 class Config:
     """Sizes of the network. Every matrix's input width is a multiple of 32, the block size of Q8_0."""
 
-    vocab: int = 3072
-    width: int = 192
-    layers: int = 6
-    heads: int = 6
-    kv_heads: int = 3
-    hidden: int = 512
+    vocab: int = 2560
+    width: int = 160
+    layers: int = 4
+    heads: int = 5
+    kv_heads: int = 5
+    hidden: int = 416
     context: int = 2048
     rope_base: float = 10_000.0
     norm_eps: float = 1e-5

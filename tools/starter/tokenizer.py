@@ -10,6 +10,7 @@ Runs in the training tool only.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -79,9 +80,22 @@ class Encoder:
     Args:
         tokenizer: what :func:`train` returned.
         prompt_weight: weight of the tokens that are not the assistant's; the assistant's have 1.
+        cut_share: share of conversations that :meth:`example` cuts.
+        cut_tokens: how many tokens of the last answer a cut leaves.
+        seed: of the choice which conversations are cut.
     """
 
-    def __init__(self, tokenizer: Tokenizer, prompt_weight: float) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        prompt_weight: float,
+        cut_share: float = 0.0,
+        cut_tokens: int = 16,
+        seed: int = 0,
+    ) -> None:
+        self._cut_share = cut_share
+        self._cut_tokens = cut_tokens
+        self._rng = random.Random(seed)
         self._tokenizer = tokenizer
         self._prompt_weight = prompt_weight
         self._start = tokenizer.token_to_id(START)
@@ -92,6 +106,20 @@ class Encoder:
         """Tokens of text in which the special tokens' names have no meaning."""
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return ids
+
+    def example(self, messages: list[data.Message]) -> tuple[list[int], list[float]]:
+        """Like :meth:`conversation`, but often without the end of the last answer, if that is a fixed text.
+
+        Which answer it is to be is decided in its first tokens; the rest is soon known by heart. Time goes further when
+        it is spent on more questions.
+        """
+        tokens, weights = self.conversation(messages)
+        if messages[-1].fixed and self._rng.random() < self._cut_share:
+            # The answer, its end token and a line break are the last tokens.
+            start = len(tokens) - len(self.plain(messages[-1].content)) - 1 - len(self._newline)
+            end = start + self._cut_tokens
+            return tokens[:end], weights[:end]
+        return tokens, weights
 
     def conversation(self, messages: list[data.Message]) -> tuple[list[int], list[float]]:
         """Tokens of a whole conversation and their weights, as ``CHAT_TEMPLATE`` would write it.

@@ -63,7 +63,7 @@ class Packer:
     def _take(self, room: int, first: bool) -> tuple[list[int], list[float]] | None:
         """The first waiting conversation that fits, of at most 16 looked at; a long one only at the start of a row."""
         while len(self._waiting) < 16:
-            self._waiting.append(self._encoder.conversation(self._source.conversation()))
+            self._waiting.append(self._encoder.example(self._source.conversation()))
         for i, (tokens, _) in enumerate(self._waiting):
             if len(tokens) <= room or first:
                 return self._waiting.pop(i)
@@ -113,6 +113,14 @@ def save(path: Path, params: model.Params, config: model.Config, notes: dict[str
     np.savez(path, **arrays, __config__=json.dumps(config.as_dict()), __notes__=json.dumps(notes))
 
 
+def restore(path: Path) -> tuple[model.Params, model.Config, dict[str, object]]:
+    """Read what :func:`save` wrote: weights, sizes and notes."""
+    arrays = np.load(path)
+    config = model.Config(**json.loads(str(arrays["__config__"])))
+    params = {name: jnp.asarray(arrays[name]) for name in arrays.files if not name.startswith("__")}
+    return params, config, json.loads(str(arrays["__notes__"]))
+
+
 def main() -> int:
     """Parse the command line and train. Returns the exit status: 1 if a held-out question leaked into the corpus."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -122,8 +130,10 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=4e-3)
     parser.add_argument("--decay", type=float, default=0.05)
     parser.add_argument("--prompt-weight", type=float, default=0.05, help="of the user's tokens in the loss")
-    parser.add_argument("--vocab", type=int, default=3072, help="number of tokens that the model knows")
+    parser.add_argument("--vocab", type=int, default=2560, help="number of tokens that the model knows")
+    parser.add_argument("--cut-share", type=float, default=0.65, help="share of fixed answers shown only in part")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--start", type=Path, help="folder of an earlier run: go on from its weights and tokenizer")
     args = parser.parse_args()
 
     corpus = data.load()
@@ -136,12 +146,15 @@ def main() -> int:
     print(f"{len(held_out)} held-out questions, none in the training text", flush=True)
 
     args.out.mkdir(parents=True, exist_ok=True)
-    sample = islice(data.Conversations(corpus, args.seed, forbidden), 30_000)
-    words = tokenizer.train((m.content for messages in sample for m in messages), args.vocab)
+    if args.start:
+        words = tokenizer.load(args.start / "tokenizer.json")
+        params, config, earlier = restore(args.start / "model.npz")
+    else:
+        sample = islice(data.Conversations(corpus, args.seed, forbidden), 30_000)
+        words = tokenizer.train((m.content for messages in sample for m in messages), args.vocab)
+        config = model.Config(vocab=args.vocab)
+        params, earlier = model.init(config, args.seed), None
     words.save(str(args.out / "tokenizer.json"))
-
-    config = model.Config(vocab=args.vocab)
-    params = model.init(config, args.seed)
     update = optimiser(args.rate, args.steps, args.decay)
     state = update.init(params)
     average = params
@@ -163,13 +176,14 @@ def main() -> int:
         return params, average, state, value
 
     source = data.Conversations(corpus, args.seed + 1, forbidden)
-    packer = Packer(source, tokenizer.Encoder(words, args.prompt_weight), words.token_to_id(tokenizer.END_OF_TEXT))
+    encoder = tokenizer.Encoder(words, args.prompt_weight, args.cut_share, seed=args.seed)
+    packer = Packer(source, encoder, words.token_to_id(tokenizer.END_OF_TEXT))
     started = time.perf_counter()
     seen = 0
     total = 0.0
     for number in range(1, args.steps + 1):
-        # One step in 25 has long rows, so that later turns of a long chat are not a surprise.
-        length = 1024 if number % 25 == 0 else 256
+        # Short rows make attention cheap. Some steps have long ones, so that a long chat is not a surprise.
+        length = 1024 if number % 40 == 0 else 512 if number % 10 == 0 else 128
         tokens, document, weight = packer.batch(max(args.tokens // length, 1), length)
         params, average, state, value = step(
             params, average, state, jnp.asarray(tokens), jnp.asarray(document), jnp.asarray(weight)
@@ -189,7 +203,8 @@ def main() -> int:
                 "tokens": seen,
                 "seconds": time.perf_counter() - started,
             }
-            notes["arguments"] = {k: v for k, v in vars(args).items() if k != "out"}
+            notes["arguments"] = {k: v for k, v in vars(args).items() if k not in ("out", "start")}
+            notes["after"] = earlier
             save(args.out / "model.npz", average, config, notes)
     print(f"refused {source.refused} drawn questions because they stand in the evaluation")
     return 0
