@@ -96,8 +96,8 @@ def page_input(tab: Tab) -> QWidget:
     return proxy
 
 
-def click(tab: Tab, x: int, y: int, button: Qt.MouseButton = Qt.MouseButton.LeftButton) -> None:
-    """Click into the page, once it is painted: what is not painted cannot be hit."""
+def wait_until_painted(tab: Tab) -> None:
+    """What is not painted cannot be hit, and does not hear keys."""
     frames: list[object] = []
 
     def is_painted() -> bool:
@@ -107,6 +107,11 @@ def click(tab: Tab, x: int, y: int, button: Qt.MouseButton = Qt.MouseButton.Left
     count = "window.framesShown = (window.framesShown ?? 0) + 1"
     tab.page.runJavaScript(f"(function next() {{ {count}; requestAnimationFrame(next); }})()")
     until(is_painted, "the page is painted")
+
+
+def click(tab: Tab, x: int, y: int, button: Qt.MouseButton = Qt.MouseButton.LeftButton) -> None:
+    """Click into the page."""
+    wait_until_painted(tab)
     KEYBOARD.mouseClick(page_input(tab), button, pos=QPoint(x, y))
 
 
@@ -343,6 +348,7 @@ def test_window_open_needs_a_gesture_and_makes_a_tab(window: BrowserWindow, site
 
 def test_target_blank_and_ctrl_click(window: BrowserWindow, site: Site) -> None:
     tab = open_page(window, site.url("/blank"), "Blank")
+    wait_until_painted(tab)
     KEYBOARD.keyClick(page_input(tab), Qt.Key.Key_Return)
     until(lambda: len(window.tabs) == 2 and window.tabs[1].title == "Second", "target=_blank")
     assert window.tab is window.tabs[1]
@@ -472,6 +478,18 @@ def test_full_screen_by_a_page_and_out_with_escape(window: BrowserWindow, site: 
     press(window, "Esc")
     until(lambda: not tab.is_page_full_screen, "out of full screen")
     assert window.toolbar.isVisible()
+
+
+def test_closing_a_tab_that_has_the_whole_screen_brings_the_window_back(window: BrowserWindow, site: Site) -> None:
+    tab = open_page(window, site.url("/full"), "Full")
+    window.open_tab(site.url("/second"), background=True)
+    click(tab, 20, 20)
+    until(lambda: tab.is_page_full_screen, "full screen")
+    assert window.page_full_screen.note.text().startswith(f"http://127.0.0.1:{site.port} is in full screen")
+    window.commands.close_tab()
+    until(lambda: len(window.tabs) == 1, "the tab is closed")
+    assert window.toolbar.isVisible()
+    assert not window.isFullScreen()
 
 
 # Questions

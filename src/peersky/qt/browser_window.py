@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QPoint, Qt, QTimer
+from PyQt6.QtCore import QPoint, Qt
 from PyQt6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PyQt6.QtWebEngineCore import QWebEngineNewWindowRequest
 from PyQt6.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QMenu,
     QProgressBar,
@@ -24,6 +23,7 @@ from peersky.core.errors import InvalidRequest
 from peersky.qt.address_bar import AddressBar, Sign
 from peersky.qt.commands import Commands
 from peersky.qt.downloads import DownloadsBar
+from peersky.qt.full_screen import FullScreen
 from peersky.qt.icons import IconButton
 from peersky.qt.menus import CONNECTIONS, add_tab_numbers, copy_text, make_actions, make_menu, make_panel
 from peersky.qt.model_sign import model_text, page_origin, sign_for
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from peersky.core.origins import Origin
     from peersky.qt.window import Browser
 
-_FULL_SCREEN_NOTE_MS: Final = 4000
 _Destination = QWebEngineNewWindowRequest.DestinationType
 
 
@@ -50,7 +49,6 @@ class BrowserWindow(QMainWindow):
         self.commands = Commands(self)
         self._closing: set[Tab] | None = None
         self._answered = False
-        self._before_full_screen = Qt.WindowState.WindowNoState
         self._build()
         self._connect()
         self.apply_style()
@@ -91,9 +89,7 @@ class BrowserWindow(QMainWindow):
         layout.addWidget(self.stack, 1)
         layout.addWidget(self.downloads)
         self.setCentralWidget(central)
-        self._full_screen_note = QLabel("Press Esc to leave full screen", self)
-        self._full_screen_note.setObjectName("hovered")
-        self._full_screen_note.hide()
+        self.page_full_screen = FullScreen(self, (self.strip, self.toolbar, self.progress))
 
     def _connect(self) -> None:
         self.actions_by_name = make_actions(self, self.commands.by_name())
@@ -176,7 +172,7 @@ class BrowserWindow(QMainWindow):
             return
         if self._front is not None:
             self._front.typed = self.address.typed
-            self._leave_full_screen()
+            self.leave_full_screen()
         self._front = self.tabs[index]
         self.stack.setCurrentWidget(self._front)
         self.refresh(typed=self._front.typed)
@@ -216,7 +212,7 @@ class BrowserWindow(QMainWindow):
     def _remove(self, tab: Tab) -> None:
         self.browser.remember_closed(tab)
         if tab is self.tab:
-            self._leave_full_screen()
+            self.leave_full_screen()
         index = self.tabs.index(tab)
         self.tabs.pop(index)
         self.strip.remove(index)
@@ -357,18 +353,12 @@ class BrowserWindow(QMainWindow):
     # Full screen
 
     def _on_page_full_screen(self, tab: Tab, on: bool) -> None:
-        if tab is not self.tab and on:
+        if on and tab is self.tab:
+            self.page_full_screen.begin(str(self.origin()))
+        elif on:
             tab.leave_full_screen()
-            return
-        for widget in (self.strip, self.toolbar, self.progress):
-            widget.setVisible(not on)
-        if on:
-            self._before_full_screen = self.windowState()
-            self.showFullScreen()
-            self._show_full_screen_note()
-        else:
-            self.setWindowState(self._before_full_screen)
-            self._full_screen_note.hide()
+        elif tab is self.tab:
+            self.page_full_screen.end()
         self._refresh_escape()
 
     def toggle_full_screen(self) -> None:
@@ -383,18 +373,12 @@ class BrowserWindow(QMainWindow):
         used = tab is not None and (tab.loading or tab.is_page_full_screen or not tab.find_bar.isHidden())
         self.escape.setEnabled(used)
 
-    def _leave_full_screen(self) -> None:
+    def leave_full_screen(self) -> None:
+        """Take the screen back from the page in front, if it has it."""
         if self.tab is not None and self.tab.is_page_full_screen:
             self.tab.leave_full_screen()
-
-    def _show_full_screen_note(self) -> None:
-        note = self._full_screen_note
-        note.setText(f"{self.origin()} is in full screen. Press Esc to leave.")
-        note.adjustSize()
-        note.move((self.width() - note.width()) // 2, 24)
-        note.show()
-        note.raise_()
-        QTimer.singleShot(_FULL_SCREEN_NOTE_MS, note.hide)
+        # At once: a page that is closed has no time to say that it left.
+        self.page_full_screen.end()
 
     # Closing
 

@@ -75,9 +75,7 @@ class Commands:
 
     def focus_address(self) -> None:
         window = self._window
-        if self._tab is not None and self._tab.is_page_full_screen:
-            self._tab.leave_full_screen()
-        window.toolbar.show()
+        window.leave_full_screen()
         window.address.edit.setFocus()
         window.address.edit.selectAll()
 

@@ -292,6 +292,9 @@ class Tab(QWidget):
     def _on_crash(self, status: QWebEnginePage.RenderProcessTerminationStatus, code: int) -> None:
         if status != QWebEnginePage.RenderProcessTerminationStatus.NormalTerminationStatus:
             self.loading = False
+            if self.is_page_full_screen:
+                self.is_page_full_screen = False
+                self.full_screen.emit(False)
             self._show_error(CRASHED)
             self.changed.emit()
 
