@@ -155,27 +155,25 @@ async function tryElements(url) {
   return learnt;
 }
 
-/** Frames of `url`: whether the page can look inside. */
-async function tryFrames(url) {
-  const learnt = {};
+/** Puts frames of every kind into the page; which events they get depends on how they fail, so nobody waits for one. */
+function openFrames(url) {
   for (const [tag, source] of [['iframe', 'src'], ['object', 'data'], ['embed', 'src']]) {
     const element = document.createElement(tag);
-    const settled = new Promise((done) => {
-      for (const event of ['load', 'error']) element.addEventListener(event, () => done(event));
-    });
     element[source] = url;
     document.body.append(element);
-    await settled;
-    let inside = null;
-    try {
-      inside = element.contentDocument?.documentElement?.textContent ?? null;
-    } catch (error) {
-      inside = error.name;
-    }
-    learnt[tag] = inside;
-    element.remove();
   }
-  return learnt;
+}
+
+/** What the page can see in its frames: the text of those that it can look into. */
+function lookIntoFrames() {
+  return Array.from(document.querySelectorAll('iframe, object, embed'), (element) => {
+    try {
+      const inside = element.contentDocument ?? element.getSVGDocument?.() ?? null;
+      return inside?.documentElement?.textContent ?? '';
+    } catch (error) {
+      return error.name;
+    }
+  });
 }
 
 /** What this page or frame is given, and what it gets by asking. */
@@ -225,6 +223,6 @@ function addFrame({ blob, ...attributes }) {
 
 // For the scripts of tests and of served pages.
 Object.assign(globalThis, {
-  addFrame, post, probe, reportFromWorker, reportToTop, reportsOf, request, tryApis, tryElements, tryFrames, tryModel,
-  tryOtherClients, tryPages,
+  addFrame, lookIntoFrames, openFrames, post, probe, reportFromWorker, reportToTop, reportsOf, request, tryApis,
+  tryElements, tryModel, tryOtherClients, tryPages,
 });
