@@ -19,7 +19,8 @@ from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from peersky.web.asker import COMMAND_LINE, NOBODY, Asker
 from peersky.web.error_page import render_error_page
-from peersky.web.pages_app import MAX_API_BODY_BYTES, make_pages_app
+from peersky.web.pages_app import make_pages_app
+from peersky.web.requests import MAX_API_BODY_BYTES
 from tests.asgi.client import AsgiClient
 from tests.fakes.scripted_provider import Log, ScriptedProvider
 

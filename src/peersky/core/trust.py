@@ -26,8 +26,10 @@ LLM_SETTINGS: Final = ("settings", "/llm")
 """The one internal page that trusted pages may open in the top window: an app without a model needs that link."""
 
 INTERNAL_APIS: Final[dict[str, frozenset[str]]] = {
-    "settings": frozenset({"settings", "models", "permissions", "p2p", "llm-status"}),
-    "home": frozenset({"llm-status", "llm-enable"}),
+    "settings": frozenset(
+        {"settings", "models", "permissions", "p2p", "llm-status", "llm-save", "llm-test", "downloads", "cloud"}
+    ),
+    "home": frozenset({"llm-status", "llm-enable", "downloads"}),
     "apps": frozenset({"apps"}),
     "archive": frozenset({"ledger"}),
     "logs": frozenset({"logs"}),

@@ -74,16 +74,30 @@ class Logbook:
             entries = list(self._recent)
         return entries[-limit:] if limit > 0 else []
 
+    def clear(self) -> None:
+        """Forget everything, in memory and on disk."""
+        with self._lock:
+            self._recent.clear()
+            if self._file is not None:
+                for file in (self._file, self._file.with_name(self._file.name + ".1")):
+                    with contextlib.suppress(OSError):
+                        file.unlink(missing_ok=True)
+
     def subscribe(self, callback: Callable[[Entry], None]) -> Callable[[], None]:
         """Call ``callback`` with every new entry, on the thread that records it. Returns the way out."""
+        return self.follow(callback)[1]
+
+    def follow(self, callback: Callable[[Entry], None]) -> tuple[list[Entry], Callable[[], None]]:
+        """The entries so far and a subscription that begins right after them: none is lost, none comes twice."""
         with self._lock:
             self._subscribers.append(callback)
+            entries = list(self._recent)
 
         def unsubscribe() -> None:
             with self._lock, contextlib.suppress(ValueError):
                 self._subscribers.remove(callback)
 
-        return unsubscribe
+        return entries, unsubscribe
 
     def _append(self, entry: Entry) -> None:
         if self._file is None:

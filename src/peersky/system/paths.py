@@ -58,6 +58,26 @@ class Profile:
         return self.root / "models"
 
     @property
+    def downloads_file(self) -> Path:
+        """Downloads of models that are not finished."""
+        return self.root / "downloads.json"
+
+    @property
+    def pending_model_file(self) -> Path:
+        """The model that will answer once its download is done."""
+        return self.root / "pending-model.json"
+
+    @property
+    def consent_file(self) -> Path:
+        """Which pages may ask a service on the network."""
+        return self.root / "consent.json"
+
+    @property
+    def unreachable_file(self) -> Path:
+        """There while the user has been told that Ollama cannot be reached."""
+        return self.root / "ollama-unreachable.json"
+
+    @property
     def spool_dir(self) -> Path:
         """Uploads that are under way."""
         return self.root / "spool"

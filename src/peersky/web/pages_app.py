@@ -6,8 +6,7 @@ Every request, files included, passes :func:`peersky.core.trust.may` before it i
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,8 +18,9 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import BaseRoute, Host, Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from peersky.core.errors import BodyTooLarge, InvalidRequest, NotAllowed, NotFound, PeerSkyError
-from peersky.core.settings_schema import SETTINGS, STARTER_MODEL, Setting
+from peersky.core.errors import InvalidRequest, NotAllowed, NotFound, PeerSkyError
+from peersky.core.origins import parse_origin
+from peersky.core.settings_schema import SETTINGS, Setting
 from peersky.core.trust import (
     SHARED_ASSETS_HOST,
     SHARED_FOLDER,
@@ -33,9 +33,11 @@ from peersky.core.trust import (
     ReadInternal,
     may,
 )
+from peersky.llm.choice import builtin_changes
 from peersky.web.asker import Asker, asker_of
 from peersky.web.error_page import render_error_page
 from peersky.web.errors import error_response, internal_error
+from peersky.web.requests import json_object
 from peersky.web.static import file_response, find_file, is_folder
 
 if TYPE_CHECKING:
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     from peersky.system.settings_store import SettingsStore
 
 API: Final = "/api/"
-MAX_API_BODY_BYTES: Final = 1 << 20
 NOTHING_HERE: Final = "There is nothing at this address."
 FOLDER_HERE: Final = "This is a folder, and its address ends in a slash."
 
@@ -61,7 +62,13 @@ _HEADERS: Final = {
 }
 
 
-def make_pages_app(settings: SettingsStore, bridge: Bridge, policy: Callable[[], Policy], assets: Path) -> ASGIApp:
+def make_pages_app(
+    settings: SettingsStore,
+    bridge: Bridge,
+    policy: Callable[[], Policy],
+    assets: Path,
+    apis: Mapping[str, Sequence[BaseRoute]] | None = None,
+) -> ASGIApp:
     """The ASGI app for ``peersky:``, routed by host.
 
     Args:
@@ -69,8 +76,10 @@ def make_pages_app(settings: SettingsStore, bridge: Bridge, policy: Callable[[],
         bridge: asked for its status and its models.
         policy: what the user decided about origins, read at every request.
         assets: the folder with ``pages/``, ``apps/`` and ``shared/``.
+        apis: more APIs, by host; trust lets in only what :data:`peersky.core.trust.INTERNAL_APIS` names.
     """
     status = _LlmStatus(settings, bridge)
+    more = apis or {}
     routes: list[BaseRoute] = [
         Host(
             "home",
@@ -80,6 +89,7 @@ def make_pages_app(settings: SettingsStore, bridge: Bridge, policy: Callable[[],
                         Route("/llm-status", status.read),
                         Route("/llm-status", status.reset, methods=["POST"]),
                         Route("/llm-enable", status.enable, methods=["POST"]),
+                        *more.get("home", ()),
                     ),
                     _files(assets / "pages" / "home"),
                 ]
@@ -94,12 +104,14 @@ def make_pages_app(settings: SettingsStore, bridge: Bridge, policy: Callable[[],
                         Route("/models", status.models),
                         Route("/llm-status", status.read),
                         Route("/llm-status", status.reset, methods=["POST"]),
+                        *more.get("settings", ()),
                     ),
                     *(_page(path, assets / "pages" / "settings" / "llm.html") for path in ("/llm", "/llm/")),
                     _files(assets / "pages" / "settings"),
                 ]
             ),
         ),
+        Host("logs", Router([_apis(*more.get("logs", ())), _files(assets / "pages" / "logs")])),
         Host(
             "p2p",
             Router(
@@ -162,7 +174,10 @@ class _LlmStatus:
     async def read(self, request: Request) -> Response:
         origin = asker_of(request.scope).origin
         state, sentence = self._bridge.back_end(origin)
-        return JSONResponse(self._bridge.status(origin) | {"backEnd": {"state": state, "sentence": sentence}})
+        status = self._bridge.status(origin)
+        # Who is asked, for a sentence: the host of the service or server; none for the built-in engine.
+        host = "" if status["provider"] == "builtin" else parse_origin(self._settings.text("llm.baseURL")).host
+        return JSONResponse({**status, "host": host, "backEnd": {"state": state, "sentence": sentence}})
 
     async def reset(self, request: Request) -> Response:
         """The button after a crash loop: the engine may start again, and does so with the next question."""
@@ -171,11 +186,7 @@ class _LlmStatus:
 
     async def enable(self, request: Request) -> Response:
         """One click turns local AI on, with the built-in model unless the user chose another built-in one."""
-        changes: dict[str, Any] = {"llm.enabled": True}
-        chosen = self._settings.text("llm.provider") == "builtin" and self._settings.is_stored("llm.model")
-        if not chosen:
-            changes |= {"llm.provider": "builtin", "llm.model": STARTER_MODEL}
-        self._settings.change(changes)
+        await asyncio.to_thread(self._settings.change, {"llm.enabled": True, **builtin_changes(self._settings)})
         return await self.read(request)
 
     async def models(self, request: Request) -> Response:
@@ -202,7 +213,7 @@ class _SettingsApi:
         await response(scope, receive, send)
 
     async def _change(self, request: Request) -> Response:
-        body = await _json_object(request)
+        body = await json_object(request)
         changes = body.get("changes")
         if not isinstance(changes, Mapping):
             raise InvalidRequest("The option changes must be an object of settings.", param="changes")
@@ -231,33 +242,6 @@ class _SettingsApi:
             "choices": list(setting.choices),
             "form": setting.form,
         }
-
-
-async def _json_object(request: Request) -> dict[str, Any]:
-    """The body as a JSON object.
-
-    Raises:
-        BodyTooLarge: over :data:`MAX_API_BODY_BYTES`.
-        InvalidRequest: no JSON, or no object.
-    """
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_API_BODY_BYTES:
-            raise BodyTooLarge(
-                f"A request to an internal page may have at most {MAX_API_BODY_BYTES} bytes.",
-                requested=len(body),
-                quota=MAX_API_BODY_BYTES,
-            )
-    try:
-        value = json.loads(body)
-    except ValueError:
-        raise InvalidRequest("The request is not valid JSON.") from None
-    except RecursionError:
-        raise InvalidRequest("The request is nested too deeply.") from None
-    if not isinstance(value, dict):
-        raise InvalidRequest("The request must be a JSON object.")
-    return value
 
 
 def _capability(scope: Scope, asker: Asker) -> Capability:

@@ -191,8 +191,18 @@ def test_a_worker_of_an_untrusted_page_may_read_nothing(text: str) -> None:
 PEERSKY_HOSTS: Final = sorted({*INTERNAL_APIS, "p2p", "assets", "app-x1", "components", "unknown"})
 API_NAMES: Final = sorted({name for names in INTERNAL_APIS.values() for name in names} | {"", "unknown"})
 APIS_OF_EACH_HOST: Final = {
-    "settings": {"settings", "models", "permissions", "p2p", "llm-status"},
-    "home": {"llm-status", "llm-enable"},
+    "settings": {
+        "settings",
+        "models",
+        "permissions",
+        "p2p",
+        "llm-status",
+        "llm-save",
+        "llm-test",
+        "downloads",
+        "cloud",
+    },
+    "home": {"llm-status", "llm-enable", "downloads"},
     "apps": {"apps"},
     "archive": {"ledger"},
     **{name: {name} for name in ("logs", "activity", "history", "bookmarks", "downloads")},

@@ -130,3 +130,16 @@ def test_what_modules_log_gets_in_with_its_place(file: Path) -> None:
     assert entry["text"] == "It failed for x"
     assert entry["error"] == "ValueError: the key (secret)"
     assert "test_logbook.py" in entry["where"][0]
+
+
+def test_clearing_forgets_memory_and_files(tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    logbook = Logbook(file)
+    file.with_name("log.jsonl.1").write_text("{}")
+    logbook.record("something", note="hello")
+    logbook.clear()
+    assert logbook.recent() == []
+    assert list(tmp_path.iterdir()) == []
+    logbook.record("next")
+    assert [entry["kind"] for entry in logbook.recent()] == ["next"]
+    assert file.read_text().count("\n") == 1

@@ -1,0 +1,161 @@
+"""The APIs of ``peersky://settings/llm`` beside the plain settings: models and tests of what a form says, saving with a
+download, the downloads themselves, and which pages may ask a service on the network.
+
+Who may call them is decided before, by :func:`peersky.core.trust.may`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from peersky.core.errors import InvalidRequest
+from peersky.core.settings_schema import setting
+from peersky.llm.connections import Candidate, Connections
+from peersky.llm.consent import CloudConsent
+from peersky.llm.downloads import Download, DownloadManager
+from peersky.llm.engine import free_memory_bytes
+from peersky.llm.model_switch import ModelSwitch
+from peersky.system.settings_store import SettingsStore
+from peersky.web.event_stream import Report, Unsubscribe, event_stream, wants_events
+from peersky.web.requests import json_object, text_of
+
+
+class LocalAiApi:
+    """Makes the routes.
+
+    Args:
+        settings: tells for which origins a key is set.
+        connections: lists and tests.
+        switch: saves.
+        downloads: shown and steered.
+        consent: shown and taken back.
+    """
+
+    def __init__(
+        self,
+        settings: SettingsStore,
+        connections: Connections,
+        switch: ModelSwitch,
+        downloads: DownloadManager,
+        consent: CloudConsent,
+    ) -> None:
+        self._settings = settings
+        self._connections = connections
+        self._switch = switch
+        self._downloads = downloads
+        self._consent = consent
+        self._steps: Final[Mapping[str, Callable[[str], None]]] = {
+            "pause": downloads.pause,
+            "resume": downloads.resume,
+            "cancel": downloads.cancel,
+            "dismiss": downloads.dismiss,
+        }
+
+    def settings_routes(self) -> list[Route]:
+        """For ``peersky://settings/api/``."""
+        return [
+            Route("/models", self._models, methods=["POST"]),
+            Route("/llm-test", self._test, methods=["POST"]),
+            Route("/llm-save", self._save, methods=["POST"]),
+            *self.home_routes(),
+            Route("/downloads", self._steer, methods=["POST"]),
+            Route("/cloud", self._given, methods=["GET"]),
+            Route("/cloud", self._revoke, methods=["POST"]),
+        ]
+
+    def home_routes(self) -> list[Route]:
+        """For ``peersky://home/api/``: to look at."""
+        return [Route("/downloads", self._list, methods=["GET"])]
+
+    async def _models(self, request: Request) -> Response:
+        """``{provider, baseURL, apiKey?}`` → what is installed or offered there; ``keySet``: a key is stored for it."""
+        candidate = _candidate(await json_object(request))
+        key_set = await asyncio.to_thread(self._settings.has_secret, "llm.apiKey", candidate.base_url)
+        found = await self._connections.models(candidate)
+        return JSONResponse(
+            {
+                "models": [model.as_object() for model in found],
+                "freeMemoryBytes": free_memory_bytes(),
+                "keySet": key_set,
+            }
+        )
+
+    async def _test(self, request: Request) -> Response:
+        return JSONResponse(await self._connections.test(_candidate(await json_object(request))))
+
+    async def _save(self, request: Request) -> Response:
+        """``{changes}`` → ``{download, notes, pending}``; see :meth:`ModelSwitch.save`."""
+        changes = (await json_object(request)).get("changes")
+        if not isinstance(changes, Mapping):
+            raise InvalidRequest("The option changes must be an object of settings.", param="changes")
+        saved = await self._switch.save(changes)
+        return JSONResponse({"download": saved.download, "notes": saved.notes, "pending": self._pending()})
+
+    def _pending(self) -> dict[str, Any] | None:
+        pending = self._switch.pending
+        return pending.as_object() if pending else None
+
+    async def _list(self, request: Request) -> Response:
+        """All downloads, and the choice that waits for one; as a stream: again at each change."""
+        if not wants_events(request):
+            return JSONResponse(self._all())
+
+        def subscribe(report: Report) -> Unsubscribe:
+            # Always the whole list: a tab that was asleep misses nothing, and there are only a few.
+            def changed(_download: Download) -> None:
+                report("all", self._all())
+
+            report("all", self._all())
+            return self._downloads.subscribe(changed)
+
+        return event_stream(subscribe)
+
+    def _all(self) -> dict[str, Any]:
+        listed = [download.as_object() for download in self._downloads.list()]
+        return {"downloads": listed, "pending": self._pending()}
+
+    async def _steer(self, request: Request) -> Response:
+        """``{action, id}``; or ``{action: "start", provider, model}``."""
+        body = await json_object(request)
+        action = text_of(body, "action")
+        if action == "start":
+            self._downloads.start(_local_kind(text_of(body, "provider")), text_of(body, "model"))
+        elif action in self._steps:
+            self._steps[action](text_of(body, "id"))
+        else:
+            known = ", ".join(["start", *self._steps])
+            raise InvalidRequest(f"The option action must be one of {known}.", param="action")
+        return JSONResponse(self._all())
+
+    async def _given(self, request: Request) -> Response:
+        return JSONResponse({"decisions": self._consent.given()})
+
+    async def _revoke(self, request: Request) -> Response:
+        body = await json_object(request)
+        await asyncio.to_thread(self._consent.revoke, text_of(body, "origin"), text_of(body, "service"))
+        return await self._given(request)
+
+
+def _candidate(body: Mapping[str, Any]) -> Candidate:
+    provider = body.get("provider")
+    base_url, key = body.get("baseURL", ""), body.get("apiKey")
+    if not isinstance(provider, str):
+        raise InvalidRequest("The option provider must be a text.", param="provider")
+    if not isinstance(base_url, str):
+        raise InvalidRequest("The option baseURL must be a text.", param="llm.baseURL")
+    if provider != "builtin":
+        setting("llm.baseURL").check(base_url)
+    return Candidate(provider, base_url, None if key is None else str(setting("llm.apiKey").check(key)))
+
+
+def _local_kind(kind: str) -> str:
+    """A service on the network is never asked to download anything."""
+    if kind not in ("builtin", "ollama"):
+        raise InvalidRequest("Only the built-in engine and Ollama download models.", param="provider")
+    return kind
