@@ -58,6 +58,7 @@ class EngineOptions:
         context_length: tokens of one conversation.
         parallel: answers written at once.
         embedding: makes embeddings instead of text.
+        chat_template: Jinja source for a file that has none of its own; empty: the file's.
         header_timeout_s: from sending a request to the head of the reply.
         silence_timeout_s: longest time without a byte within a reply.
         ready_timeout_s: longest time that loading may take.
@@ -66,6 +67,7 @@ class EngineOptions:
     context_length: int
     parallel: int = 2
     embedding: bool = False
+    chat_template: str = ""
     header_timeout_s: float = 60.0
     silence_timeout_s: float = 120.0
     ready_timeout_s: float = 600.0
@@ -231,6 +233,7 @@ class Engine:
             "n_batch": self._batch_tokens,
             "cache_ram_mib": CACHE_RAM_MIB,
             "embedding": options.embedding,
+            "chat_template": options.chat_template,
             "ping_s": PING_S,
             "address_space_bytes": need + CACHE_RAM_MIB * 1024**2 + ADDRESS_SPACE_SLACK_BYTES,
         }

@@ -139,9 +139,11 @@ class Puller:
                 async with blobs.lock(layer, lambda: tally.say("Waiting for another PeerSky that downloads it")):
                     if await asyncio.to_thread(blobs.locate, layer) is None:
                         await self._download(layer, source.url_of(layer), tally, check)
-            elif check is not None:
+                tally.update(layer, layer.size)
+                return
+            if check is not None:
                 check(await asyncio.to_thread(read_head, found))
-            tally.update(layer, layer.size)
+            tally.found(layer, layer.size)
 
     async def _download(self, layer: Layer, url: str, tally: _Tally, check: Callable[[GgufHead], None] | None) -> None:
         blobs = self._store.blobs
@@ -156,6 +158,7 @@ class Puller:
                 lambda done: tally.update(layer, done),
             )
             await asyncio.to_thread(transfer.prepare)
+            tally.found(layer, transfer.completed)
             if check is not None:
                 check(await _head(layer, transfer))
             await transfer.run()
@@ -178,14 +181,24 @@ class _Tally:
     def __init__(self, manifest: Manifest, report: Report) -> None:
         self.total = manifest.size_bytes
         self._done = {layer.digest: 0 for layer in manifest.used}
+        self._found = dict(self._done)
         self._report = report
+
+    def found(self, layer: Layer, size: int) -> None:
+        """So much of a file was here before."""
+        self._found[layer.digest] = size
+        self.update(layer, size)
 
     def update(self, layer: Layer, done: int) -> None:
         self._done[layer.digest] = done
         self.say("Downloading")
 
     def say(self, status: str) -> None:
-        self._report(PullProgress(status, sum(self._done.values()), self.total))
+        self._tell(status, verifying=False)
+
+    def _tell(self, status: str, verifying: bool) -> None:
+        done, found = sum(self._done.values()), sum(self._found.values())
+        self._report(PullProgress(status, done, self.total, verifying, min(found, done)))
 
     def verifier(self, layer: Layer) -> Callable[[int], None]:
         """Takes the progress of checking a file's digest."""
@@ -193,7 +206,7 @@ class _Tally:
         def verified(done: int) -> None:
             percent = 100 * done // layer.size if layer.size else 100
             status = f"Checking the digest ({percent} %)"
-            self._report(PullProgress(status, sum(self._done.values()), self.total, verifying=True))
+            self._tell(status, verifying=True)
 
         return verified
 

@@ -11,21 +11,29 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+
+def _fill(template: str, parts: dict[str, str]) -> str:
+    """``template`` with ``@name@`` replaced; Jinja itself uses the marks of Python's own ways to do it."""
+    for name, text in parts.items():
+        template = template.replace(f"@{name}@", text)
+    return template
+
+
 _TURNS: Final = (
     "{%- for message in messages -%}"
-    "{{- '%(open)s' + message.role + '%(after)s' + message.content + '%(close)s' -}}"
+    "{{- '@open@' + message.role + '@after@' + message.content + '@close@' -}}"
     "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{- '%(open)sassistant%(after)s' -}}{%- endif -%}"
+    "{%- if add_generation_prompt -%}{{- '@open@assistant@after@' -}}{%- endif -%}"
 )
 """Every turn alike: role, text, end."""
 
 _BRACKETS: Final = (
     "{%- set ns = namespace(system='') -%}"
     "{%- for message in messages -%}"
-    "{%- if message.role == 'system' -%}{%- set ns.system = %(system)s -%}"
-    "{%- elif message.role == 'user' -%}{{- '%(open)s' + ns.system + message.content + '%(close)s' -}}"
+    "{%- if message.role == 'system' -%}{%- set ns.system = @system@ -%}"
+    "{%- elif message.role == 'user' -%}{{- '@open@' + ns.system + message.content + '@close@' -}}"
     "{%- set ns.system = '' -%}"
-    "{%- else -%}{{- %(answer)s -}}{%- endif -%}"
+    "{%- else -%}{{- @answer@ -}}{%- endif -%}"
     "{%- endfor -%}"
 )
 """The system prompt stands within the first question."""
@@ -58,10 +66,10 @@ _DEEPSEEK: Final = (
 _WORDS: Final = (
     "{%- for message in messages -%}"
     "{%- if message.role == 'system' -%}{{- message.content + '\\n\\n' -}}"
-    "{%- else -%}{{- ('%(user)s' if message.role == 'user' else '%(assistant)s') + message.content + '%(close)s' -}}"
+    "{%- else -%}{{- ('@user@' if message.role == 'user' else '@assistant@') + message.content + '@close@' -}}"
     "{%- endif -%}"
     "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{- '%(assistant)s' -}}{%- endif -%}"
+    "{%- if add_generation_prompt -%}{{- '@assistant@' -}}{%- endif -%}"
 )
 """Roles written out as words."""
 
@@ -79,18 +87,18 @@ _LLAMA2: Final = _MISTRAL | {
 _FAMILIES: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (
         ("<|im_start|>",),
-        _TURNS % {"open": "<|im_start|>", "after": "\\n", "close": "<|im_end|>\\n"},
+        _fill(_TURNS, {"open": "<|im_start|>", "after": "\\n", "close": "<|im_end|>\\n"}),
     ),
     (
         ("<|start_header_id|>",),
         "{{- bos_token -}}"
-        + _TURNS % {"open": "<|start_header_id|>", "after": "<|end_header_id|>\\n\\n", "close": "<|eot_id|>"},
+        + _fill(_TURNS, {"open": "<|start_header_id|>", "after": "<|end_header_id|>\\n\\n", "close": "<|eot_id|>"}),
     ),
     (("<start_of_turn>",), _GEMMA),
     (("<｜User｜>", "<｜Assistant｜>"), _DEEPSEEK),
     (
         ("<|start_of_role|>",),
-        _TURNS % {"open": "<|start_of_role|>", "after": "<|end_of_role|>", "close": "<|end_of_text|>\\n"},
+        _fill(_TURNS, {"open": "<|start_of_role|>", "after": "<|end_of_role|>", "close": "<|end_of_text|>\\n"}),
     ),
     (
         ("<|user|>", "<|end|>"),
@@ -107,13 +115,13 @@ _FAMILIES: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
         "{%- endfor -%}"
         "{%- if add_generation_prompt -%}{{- '<|assistant|>\\n' -}}{%- endif -%}",
     ),
-    (("[INST]", "<<SYS>>"), "{{- bos_token -}}" + _BRACKETS % _LLAMA2),
-    (("[INST]",), "{{- bos_token -}}" + _BRACKETS % _MISTRAL),
+    (("[INST]", "<<SYS>>"), "{{- bos_token -}}" + _fill(_BRACKETS, _LLAMA2)),
+    (("[INST]",), "{{- bos_token -}}" + _fill(_BRACKETS, _MISTRAL)),
     (
         ("### Instruction:",),
-        _WORDS % {"user": "### Instruction:\\n", "assistant": "### Response:\\n", "close": "\\n\\n"},
+        _fill(_WORDS, {"user": "### Instruction:\\n", "assistant": "### Response:\\n", "close": "\\n\\n"}),
     ),
-    (("USER:", "ASSISTANT:"), _WORDS % {"user": "USER: ", "assistant": "ASSISTANT: ", "close": "\\n"}),
+    (("USER:", "ASSISTANT:"), _fill(_WORDS, {"user": "USER: ", "assistant": "ASSISTANT: ", "close": "\\n"})),
 )
 """Marks that all occur in Ollama's template, and the Jinja template of that family; the first that fits counts."""
 

@@ -123,7 +123,6 @@ class Transfer:
             self.resumed = self.completed > 0
         except OSError as error:
             raise disk_error(error, self._partial.parent) from error
-        self._report(self.completed)
 
     async def run(self, up_to: int | None = None) -> None:
         """Fetch what is missing. After a failure, what is there is kept.

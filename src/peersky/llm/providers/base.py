@@ -19,12 +19,14 @@ class PullProgress:
         status: one short text for people.
         completed_bytes, total_bytes: over all parts; ``total_bytes`` 0 while unknown.
         verifying: what arrived is being checked.
+        found_bytes: those of ``completed_bytes`` that were here before: they say nothing on the speed.
     """
 
     status: str
     completed_bytes: int = 0
     total_bytes: int = 0
     verifying: bool = False
+    found_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo
-from peersky.core.errors import ModelFileInvalid, NotSupported, PeerSkyError
+from peersky.core.errors import InvalidRequest, NotSupported, PeerSkyError
 from peersky.core.settings_schema import STARTER_MODEL
 from peersky.llm.engine import NAME, Engine, EngineOptions
-from peersky.llm.gguf_head import GgufHead, read_head
+from peersky.llm.gguf_head import GgufHead
+from peersky.llm.library.catalogue import STARTER_FILE, Catalogue, FoundModel, library_name_of
+from peersky.llm.library.puller import Puller
+from peersky.llm.library.store import ModelStore, name_for_file
+from peersky.llm.library.templates import Extras
 from peersky.llm.openai_stream import OpenAIStream
 from peersky.llm.providers.base import Provider, PullProgress
 from peersky.system.children import Log, State
+from peersky.system.files import unusable
 from peersky.system.settings_store import SettingsStore
 
-STARTER_FILE: Final = Path(__file__).parents[2] / "assets" / "models" / "starter.gguf"
 STARTER_NOTE: Final = "A demonstration that this computer can answer offline; choose a real model for useful answers."
 SEED_MASK: Final = 0xFFFF_FFFF
 """The engine's seeds have 32 bits."""
@@ -32,19 +36,8 @@ EMBEDDING_BATCH: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Model:
-    """A model file as it is on disk now; a replaced file is another model."""
-
-    name: str = field(compare=False)
-    file: Path
-    modified_ns: int
-    size_bytes: int
-    head: GgufHead
-
-
-@dataclass(frozen=True, slots=True)
 class _Wanted:
-    model: _Model
+    model: FoundModel
     options: EngineOptions
 
 
@@ -65,9 +58,11 @@ class BuiltinProvider(Provider):
 
     Args:
         settings: ``llm.contextLength``, ``llm.parallel`` and ``llm.idleTimeout`` are read at each request.
-        models_dir: holds NAME.gguf files.
+        models_dir: holds NAME.gguf files and, without ``store``, the library.
         log: the logbook's ``record``.
         starter_file: the demonstration model.
+        store: the library of models.
+        puller: brings models into ``store``.
         engine_options: passed on to :class:`~peersky.llm.engine.Engine`.
     """
 
@@ -81,16 +76,20 @@ class BuiltinProvider(Provider):
         log: Log,
         *,
         starter_file: Path = STARTER_FILE,
+        store: ModelStore | None = None,
+        puller: Puller | None = None,
         **engine_options: Any,
     ) -> None:
         self._settings = settings
         self._models_dir = models_dir
         self._starter_file = starter_file
+        self.store = ModelStore(models_dir) if store is None else store
+        self._puller = Puller(self.store) if puller is None else puller
+        self._catalogue = Catalogue(models_dir, self.store, starter_file)
         self._log = log
         self._engine_options = engine_options
         self._chat_seat = _Seat()
         self._embedding_seat = _Seat()
-        self._known: dict[Path, _Model] = {}
         self._closed = False
 
     def state(self) -> tuple[State, str]:
@@ -107,23 +106,71 @@ class BuiltinProvider(Provider):
                 seat.engine.reset()
 
     async def models(self) -> Sequence[ModelInfo]:
-        names = [STARTER_MODEL]
-        files = await asyncio.to_thread(_gguf_files, self._models_dir)
-        names += [file.stem for file in files if file.stem != STARTER_MODEL]
-        return [await self._listed(name) for name in names]
+        return [await self._listed(name) for name in await asyncio.to_thread(self._catalogue.names)]
 
     async def describe(self, model: str) -> ModelInfo:
         return self._info(await self._find(model))
 
     async def ensure(self, model: str, report: Callable[[PullProgress], None]) -> None:
-        await self._find(model)
+        name = library_name_of(model)
+        if name is None or await asyncio.to_thread(self._catalogue.find, model) is not None:
+            await self._find(model)
+        else:
+            await self._puller.pull(name, report)
+
+    async def discard(self, model: str) -> None:
+        name = library_name_of(model)
+        if name is not None:
+            await asyncio.to_thread(self.store.discard, name)
+
+    def canonical_name(self, model: str) -> str:
+        name = library_name_of(model.strip())
+        return model.strip() if name is None or self._catalogue.file_of(model.strip()) is not None else str(name)
+
+    async def remove(self, model: str) -> int:
+        """Delete a model from this computer; the bytes that this freed.
+
+        Raises:
+            NotSupported: there is no such model (``model_missing``), or it is not the library's to delete.
+            ProfileUnusable: a file cannot be deleted.
+        """
+        if model == STARTER_MODEL or Path(model).is_absolute():
+            raise NotSupported(f"{model} does not belong to the library, and is not removed.", reason="not_in_library")
+        file, name = await asyncio.to_thread(self._catalogue.file_of, model), library_name_of(model)
+        freed = None
+        if file is not None:
+            freed = await asyncio.to_thread(_delete, file)
+        elif name is not None:
+            freed = await asyncio.to_thread(self.store.remove, name)
+        if freed is None:
+            raise self._missing(model)
+        self._log("model-removed", model=model, freed_bytes=freed)
+        return freed
+
+    async def import_file(self, file: Path, wanted: str | None = None) -> str:
+        """Make a GGUF file a model of the library, by a hard link or a copy; the name it has there.
+
+        Raises:
+            InvalidRequest: ``wanted`` is no name, or taken.
+            ModelFileInvalid, NotSupported: the engine cannot run it.
+            QuotaExceeded: the disk is too full for a copy.
+            ProfileUnusable: the file cannot be read, or the profile not written.
+        """
+        name = name_for_file(file, wanted)
+        if await asyncio.to_thread(self.store.manifest, name) is not None:
+            raise InvalidRequest(f"There is a model {name} already. Give the file another name.", param="name")
+        await self.store.import_file(file, name)
+        self._log("model-imported", model=str(name))
+        return str(name)
 
     @asynccontextmanager
     async def chat(self, model: str, request: ChatRequest) -> AsyncIterator[AsyncIterator[ChatChunk]]:
         found = await self._find(model)
-        payload = chat_payload(request)
+        payload = chat_payload(request, found.extras)
         _check_possible(found, request)
-        options = EngineOptions(self._context_length(found.head), self._settings.whole("llm.parallel"))
+        options = EngineOptions(
+            self._context_length(found.head), self._settings.whole("llm.parallel"), chat_template=found.chat_template
+        )
         async with (
             self._use(self._chat_seat, _Wanted(found, options)) as engine,
             engine.stream(payload) as events,
@@ -159,53 +206,30 @@ class BuiltinProvider(Provider):
         for seat in (self._chat_seat, self._embedding_seat):
             if seat.engine is not None:
                 await seat.engine.close()
+        await self._puller.close()
 
     # Models
 
-    def _path(self, model: str) -> Path | None:
-        if model == STARTER_MODEL:
-            return self._starter_file
-        path = Path(model)
-        if path.is_absolute():
-            return path if path.suffix.lower() == ".gguf" else None
-        if not model or model.startswith(".") or any(c in model for c in "/\\\0"):
-            return None
-        return self._models_dir / f"{model}.gguf"
-
-    async def _find(self, model: str) -> _Model:
+    async def _find(self, model: str) -> FoundModel:
         """Look the model up, and read its head if it is new or has changed."""
-        path = self._path(model)
-        found = await asyncio.to_thread(self._read, model, path) if path is not None else None
-        if found is None and path == self._starter_file:
-            raise NotSupported(
-                f"This installation lacks the starter model ({path.name}). Choose another model in the settings.",
-                reason="model_missing",
-            )
+        found = await asyncio.to_thread(self._catalogue.find, model)
         if found is None:
-            raise NotSupported(
-                f"There is no built-in model {model}. Put {Path(model).name.removesuffix('.gguf')}.gguf into "
-                f"{self._models_dir}, or choose another model in the settings.",
-                reason="model_missing",
-            )
+            raise self._missing(model)
         return found
 
-    def _read(self, model: str, path: Path) -> _Model | None:
-        try:
-            if not path.is_file():
-                return None
-            stat = path.stat()
-        except (OSError, ValueError):  # ValueError: a name that no file can have.
-            return None
-        known = self._known.get(path)
-        if known and (known.modified_ns, known.size_bytes) == (stat.st_mtime_ns, stat.st_size):
-            return replace(known, name=model)
-        found = _Model(model, path, stat.st_mtime_ns, stat.st_size, read_head(path))
-        if found.head.parts > 1:
-            raise ModelFileInvalid(
-                f"{path.name} is one of {found.head.parts} parts of a model. Join them with llama.cpp's gguf-split."
+    def _missing(self, model: str) -> NotSupported:
+        sentence = f"There is no built-in model {model}. Choose another model in the settings."
+        if model == STARTER_MODEL:
+            sentence = (
+                f"This installation lacks the starter model ({self._starter_file.name}). "
+                "Choose another model in the settings."
             )
-        self._known[path] = found
-        return found
+        elif library_name_of(model) is not None:
+            sentence = (
+                f"There is no built-in model {model}. Download it in peersky://settings/llm or with "
+                f"`peersky models pull {model}`, or choose another model."
+            )
+        return NotSupported(sentence, reason="model_missing")
 
     async def _listed(self, name: str) -> ModelInfo:
         """As :meth:`describe`, but a model that cannot be used is listed with the reason."""
@@ -214,9 +238,9 @@ class BuiltinProvider(Provider):
         except PeerSkyError as error:
             return ModelInfo(name, self.kind, frozenset(), present=False, note=error.message)
 
-    def _info(self, model: _Model) -> ModelInfo:
+    def _info(self, model: FoundModel) -> ModelInfo:
         note = model.head.name
-        if model.head.generates and not model.head.chat_template:
+        if model.head.generates and not model.head.chat_template and not model.chat_template:
             note = f"{note} has no chat template of its own; its answers may be odd or run on.".lstrip()
         return ModelInfo(
             name=model.name,
@@ -270,14 +294,18 @@ async def _chunks(events: AsyncIterator[str]) -> AsyncGenerator[ChatChunk, None]
     stream.finish()
 
 
-def _gguf_files(folder: Path) -> list[Path]:
+def _delete(file: Path) -> int | None:
     try:
-        return sorted(file for file in folder.iterdir() if file.suffix == ".gguf" and not file.name.startswith("."))
-    except OSError:
-        return []
+        size = file.stat().st_size
+        file.unlink()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise unusable(error, file, "delete") from error
+    return size
 
 
-def _check_possible(model: _Model, request: ChatRequest) -> None:
+def _check_possible(model: FoundModel, request: ChatRequest) -> None:
     capabilities = model.head.capabilities
     if "completion" not in capabilities:
         raise NotSupported(f"The model {model.name} makes embeddings and cannot chat. Choose another model.")
@@ -291,13 +319,25 @@ def _check_possible(model: _Model, request: ChatRequest) -> None:
             )
 
 
-def chat_payload(request: ChatRequest) -> dict[str, Any]:
+def chat_payload(request: ChatRequest, extras: Extras | None = None) -> dict[str, Any]:
     """The body for llama.cpp's server.
 
     The conversation's key stays here: as the server's header for it, it would keep abandoned answers alive.
+
+    Args:
+        extras: what the library has beside the weights; the request comes before it, but for texts that end an answer,
+            which add up.
     """
+    extras = extras or Extras()
+    messages = list(request.messages)
+    before: list[dict[str, Any]] = list(extras.messages)
+    if extras.system and not any(message["role"] == "system" for message in messages[:1]):
+        before.insert(0, {"role": "system", "content": extras.system})
+    elif before and messages and messages[0]["role"] == "system":
+        before.insert(0, messages.pop(0))
     payload: dict[str, Any] = {
-        "messages": list(request.messages),
+        **extras.parameters,
+        "messages": before + messages,
         "stream": True,
         "stream_options": {"include_usage": True},
         "return_progress": True,
@@ -307,7 +347,7 @@ def chat_payload(request: ChatRequest) -> dict[str, Any]:
         "temperature": request.temperature,
         "top_p": request.top_p,
         "max_tokens": request.max_tokens,
-        "stop": list(request.stop) or None,
+        "stop": list(dict.fromkeys((*request.stop, *extras.stop))) or None,
         "seed": None if request.seed is None else request.seed & SEED_MASK,
         "tools": list(request.tools) or None,
         "tool_choice": request.tool_choice if request.tools else None,
