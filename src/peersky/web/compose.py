@@ -11,15 +11,19 @@ from starlette.types import ASGIApp
 
 import peersky
 from peersky.core.trust import Policy
-from peersky.llm.bridge import Bridge
+from peersky.llm.local_ai import LocalAi
 from peersky.llm.providers.builtin import BuiltinProvider
+from peersky.llm.providers.ollama import OllamaProvider
 from peersky.system.logbook import Logbook, LogbookHandler
+from peersky.system.notify_port import NobodyToNotify, NotifyPort
 from peersky.system.paths import Profile
 from peersky.system.prompt_port import PromptPort
 from peersky.system.secrets import SecretStore, system_keyring
 from peersky.system.settings_store import SettingsStore
 from peersky.system.tasks import TaskOwner
 from peersky.web.llm_app import make_llm_app
+from peersky.web.local_ai_api import LocalAiApi
+from peersky.web.logs_api import LogsApi
 from peersky.web.pages_app import make_pages_app
 
 ASSETS: Final = Path(peersky.__file__).parent / "assets"
@@ -32,18 +36,36 @@ class Services:
         apps: the ASGI app of each URL scheme.
         tasks: owner of tasks that belong to no part in particular.
         prompts: through which a service asks the user.
+        local_ai: back ends, downloads and what belongs to them; ``bridge`` and ``downloads`` are parts of it.
     """
 
-    def __init__(self, profile: Profile, settings: SettingsStore, logbook: Logbook, prompts: PromptPort) -> None:
+    def __init__(
+        self, profile: Profile, settings: SettingsStore, logbook: Logbook, prompts: PromptPort, notify: NotifyPort
+    ) -> None:
         self.profile = profile
         self.settings = settings
         self.logbook = logbook
         self.prompts = prompts
         self.tasks = TaskOwner("services")
         builtin = BuiltinProvider(settings, profile.models_dir, logbook.record)
-        self.bridge = Bridge(settings, {builtin.kind: builtin}, logbook.record)
+        self.local_ai = LocalAi(
+            profile,
+            settings,
+            builtin,
+            {"ollama": lambda endpoint: OllamaProvider(settings, endpoint)},
+            prompts,
+            notify,
+            logbook.record,
+        )
+        self.bridge, self.downloads = self.local_ai.bridge, self.local_ai.downloads
+        api = LocalAiApi(settings, self.local_ai)
+        apis = {
+            "home": api.home_routes(),
+            "settings": api.settings_routes(),
+            "logs": LogsApi(logbook, settings).routes(),
+        }
         self.apps: dict[str, ASGIApp] = {
-            "peersky": make_pages_app(settings, self.bridge, self.policy, ASSETS),
+            "peersky": make_pages_app(settings, self.bridge, self.policy, ASSETS, apis),
             "llm": make_llm_app(self.bridge, self.policy),
         }
         self._log_handler = LogbookHandler(logbook)
@@ -59,16 +81,17 @@ class Services:
         """Stop what runs: answers, engines, tasks. Safe to call twice."""
         try:
             await self.tasks.close()
-            await self.bridge.close()
+            await self.local_ai.close()
         finally:
             logging.getLogger().removeHandler(self._log_handler)
 
 
-async def open_services(profile: Profile, prompts: PromptPort) -> Services:
+async def open_services(profile: Profile, prompts: PromptPort, notify: NotifyPort | None = None) -> Services:
     """Build the services of a profile whose lock the caller holds.
 
     Args:
         prompts: how to ask the user; :class:`~peersky.system.prompt_port.NobodyToAsk` without a window.
+        notify: how to tell the user something; None without a window.
 
     Raises:
         ProfileUnusable: the settings cannot be read.
@@ -78,7 +101,7 @@ async def open_services(profile: Profile, prompts: PromptPort) -> Services:
     settings = await asyncio.to_thread(_open_settings, profile, secrets)
     for notice in settings.notices:
         logbook.record("settings.notice", text=notice)
-    return Services(profile, settings, logbook, prompts)
+    return Services(profile, settings, logbook, prompts, notify or NobodyToNotify())
 
 
 def _open_settings(profile: Profile, secrets: SecretStore) -> SettingsStore:

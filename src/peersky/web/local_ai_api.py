@@ -16,11 +16,10 @@ from starlette.routing import Route
 
 from peersky.core.errors import InvalidRequest
 from peersky.core.settings_schema import setting
-from peersky.llm.connections import Candidate, Connections
-from peersky.llm.consent import CloudConsent
-from peersky.llm.downloads import Download, DownloadManager
+from peersky.llm.connections import Candidate
+from peersky.llm.downloads import Download
 from peersky.llm.engine import free_memory_bytes
-from peersky.llm.model_switch import ModelSwitch
+from peersky.llm.local_ai import DOWNLOADERS, LocalAi
 from peersky.system.settings_store import SettingsStore
 from peersky.web.event_stream import Report, Unsubscribe, event_stream, wants_events
 from peersky.web.requests import json_object, text_of
@@ -30,26 +29,14 @@ class LocalAiApi:
     """Makes the routes.
 
     Args:
-        settings: tells for which origins a key is set.
-        connections: lists and tests.
-        switch: saves.
-        downloads: shown and steered.
-        consent: shown and taken back.
+        settings: tells for which addresses a key is set.
+        ai: what is shown and steered.
     """
 
-    def __init__(
-        self,
-        settings: SettingsStore,
-        connections: Connections,
-        switch: ModelSwitch,
-        downloads: DownloadManager,
-        consent: CloudConsent,
-    ) -> None:
+    def __init__(self, settings: SettingsStore, ai: LocalAi) -> None:
         self._settings = settings
-        self._connections = connections
-        self._switch = switch
-        self._downloads = downloads
-        self._consent = consent
+        self._connections, self._switch, self._consent = ai.connections, ai.switch, ai.consent
+        self._downloads = downloads = ai.downloads
         self._steps: Final[Mapping[str, Callable[[str], None]]] = {
             "pause": downloads.pause,
             "resume": downloads.resume,
@@ -156,6 +143,6 @@ def _candidate(body: Mapping[str, Any]) -> Candidate:
 
 def _local_kind(kind: str) -> str:
     """A service on the network is never asked to download anything."""
-    if kind not in ("builtin", "ollama"):
+    if kind not in DOWNLOADERS:
         raise InvalidRequest("Only the built-in engine and Ollama download models.", param="provider")
     return kind

@@ -1,0 +1,95 @@
+"""Everything about models in one place: back ends, the bridge, downloads, and who is asked or told what.
+
+Built once per profile by the composition root. Runs on the service loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from peersky.llm.bridge import Bridge
+from peersky.llm.choice import builtin_changes
+from peersky.llm.connections import Connections, MakeProvider
+from peersky.llm.consent import CloudConsent
+from peersky.llm.downloads import Download, DownloadManager
+from peersky.llm.endpoint import Endpoint, stored_endpoint
+from peersky.llm.model_switch import ModelSwitch
+from peersky.llm.providers.base import Provider
+from peersky.llm.unreachable import UnreachableNotice
+from peersky.system.notify_port import NotifyPort
+from peersky.system.paths import Profile
+from peersky.system.prompt_port import PromptPort
+from peersky.system.settings_store import SettingsStore
+
+DOWNLOADERS: Final = ("builtin", "ollama")
+"""Back ends that fetch models. A service on the network is not among them."""
+
+
+class LocalAi:
+    """Builds the parts and hands each what it needs.
+
+    Args:
+        profile: where decisions and unfinished downloads are kept.
+        settings: read at each request.
+        builtin: the built-in engine.
+        makers: how to make the other back ends for an endpoint, by kind.
+        prompts: how to ask the user.
+        notify: how to tell the user of a download that ended.
+        log: the logbook's ``record``.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        settings: SettingsStore,
+        builtin: Provider,
+        makers: Mapping[str, MakeProvider],
+        prompts: PromptPort,
+        notify: NotifyPort,
+        log: Callable[..., None],
+    ) -> None:
+        self._settings = settings
+        self._notify = notify
+        self.consent = CloudConsent(profile.consent_file, prompts)
+        self.unreachable = UnreachableNotice(settings, profile.unreachable_file)
+        stored = stored_endpoint(settings)
+        providers = {builtin.kind: builtin, **{kind: make(stored) for kind, make in makers.items()}}
+        self.bridge = Bridge(settings, providers, log, self.consent, self.unreachable.failed)
+        # Downloads have back ends of their own: one may go to a server that is not the stored one yet.
+        self._downloaders = {kind: makers[kind](self._download_endpoint) for kind in DOWNLOADERS if kind in makers}
+        self.downloads = DownloadManager({builtin.kind: builtin, **self._downloaders}, profile.downloads_file, log)
+        self.connections = Connections(settings, builtin, makers)
+        self.switch = ModelSwitch(settings, self.connections, self.downloads, profile.pending_model_file)
+        self._states: dict[str, str] = {}
+        self._unsubscribe = self.downloads.subscribe(self._tell_of_end)
+
+    async def use_builtin(self) -> None:
+        """Let the built-in engine answer from now on."""
+        await asyncio.to_thread(self._settings.change, builtin_changes(self._settings))
+
+    async def close(self) -> None:
+        """Stop downloads and answers, and close the back ends. Safe to call twice."""
+        self._unsubscribe()
+        self.switch.close()
+        self.unreachable.close()
+        await self.downloads.close()
+        await self.bridge.close()
+        for provider in self._downloaders.values():
+            await provider.close()
+
+    def _download_endpoint(self) -> Endpoint:
+        return self.switch.download_endpoint()
+
+    def _tell_of_end(self, download: Download) -> None:
+        before = self._states.get(download.id)
+        self._states[download.id] = download.state
+        if download.state == before:
+            return
+        if download.state == "done":
+            self._notify.notify(f"{download.model} is ready", "The download is done, and the model can answer.")
+        elif download.state == "failed":
+            self._notify.notify(f"{download.model} was not downloaded", download.message)
+        elif download.state == "removed":
+            del self._states[download.id]
