@@ -39,6 +39,38 @@ class Recorded:
     gone: bool = field(default=False, compare=False)
 
 
+@dataclass(frozen=True)
+class Hold:
+    """Wait for ``server.release(name)``; until then nothing is sent."""
+
+    name: str = "hold"
+
+
+class Abort:
+    """Break the connection, as a killed server does."""
+
+
+class Cut:
+    """End the reply in good order, but without its last line."""
+
+
+class Silence:
+    """Say nothing more, and keep the connection."""
+
+
+class Drip:
+    """Send a byte now and then, and never end a line."""
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """Answer with a status before any line. Only as the first step."""
+
+    status: int
+    body: Any
+    headers: Mapping[str, str] | None = None
+
+
 class Gone(Exception):
     """The client went away."""
 
@@ -97,6 +129,12 @@ class Answer:
     async def silence(self) -> None:
         """Say nothing until the client goes away or the server ends."""
         await self.wait(asyncio.Event())
+
+    async def drip(self) -> None:
+        """A byte every 50 ms, until the client goes away."""
+        while True:
+            await self.send(b"x")
+            await asyncio.wait({self._watch}, timeout=0.05)
 
     async def wait(self, event: asyncio.Event) -> None:
         """Wait for an event. Raises :class:`Gone` when the client goes away before."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.fakes.http_server import Answer, FakeServer, Recorded
+from tests.fakes.http_server import Abort, Answer, Cut, Drip, FakeServer, Hold, Recorded, Refuse, Silence
 
 MODIFIED: Final = "2026-08-21T10:00:00Z"
 
@@ -30,35 +30,7 @@ class Model:
     remote_host: str = ""
 
 
-@dataclass(frozen=True)
-class Hold:
-    """Wait for ``server.release(name)``; until then nothing is sent."""
-
-    name: str = "hold"
-
-
-class Abort:
-    """Break the connection, as a killed server does."""
-
-
-class Cut:
-    """End the reply in good order, but without its last line."""
-
-
-class Silence:
-    """Say nothing more, and keep the connection."""
-
-
-@dataclass(frozen=True)
-class Refuse:
-    """Answer with a status before any line. Only as the first step."""
-
-    status: int
-    body: Any
-    headers: Mapping[str, str] | None = None
-
-
-Step = str | bytes | Mapping[str, Any] | Hold | Refuse | type[Abort] | type[Cut] | type[Silence]
+Step = str | bytes | Mapping[str, Any] | Hold | Refuse | type[Abort] | type[Cut] | type[Silence] | type[Drip]
 """Of an answer: a text is a piece of the content, an object a line, bytes go out as they are."""
 
 HELLO: Final[tuple[Step, ...]] = ("Hel", "lo")
@@ -228,6 +200,8 @@ class OllamaServer(FakeServer):
                 await self.hold(answer, step.name)
             elif step is Silence:
                 await answer.silence()
+            elif step is Drip:
+                await answer.drip()
             elif step is Cut:
                 await answer.end()
                 return False

@@ -37,7 +37,7 @@ _CONTEXT: Final = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CANNOT: Final = re.compile(
-    r"not support|unsupported|not enabled|no endpoints found that support|only (?:supports )?text"
+    r"not support|unsupported|not enabled|no endpoints found that (?:support|can handle)|only (?:supports )?text"
     r"|cannot (?:see|process)",
     re.IGNORECASE,
 )
@@ -46,7 +46,7 @@ _ABILITIES: Final = (
     (re.compile(r"\btools?\b|tool[_ ]|function call", re.IGNORECASE), "tools"),
     (re.compile(r"think|reasoning", re.IGNORECASE), "think"),
     (re.compile(r"json.?schema|response_format|structured output|grammar", re.IGNORECASE), "response_format"),
-    (re.compile(r"\bchat\b|generate|completion|embed", re.IGNORECASE), ""),
+    (re.compile(r"\bchat\b|generate|completion|embed|requested parameters", re.IGNORECASE), ""),
 )
 _MEMORY: Final = re.compile(
     r"requires more (?:system )?memory \((?P<need>[\d.]+) (?P<need_unit>[GMK]i?B)\) than is available "

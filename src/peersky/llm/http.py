@@ -64,6 +64,9 @@ class Reply:
         self._response = response
         self._left_s = left_s
         self._total_s = limits.total_s
+        self._began = False
+        self._peeked = b""
+        self._source: AsyncIterator[bytes] = response.aiter_bytes()
 
     @property
     def is_ok(self) -> bool:
@@ -88,24 +91,41 @@ class Reply:
         Raises:
             BackendFailed: ``interrupted``: it broke off, or was silent for too long.
         """
+        if self._peeked:
+            peeked, self._peeked = self._peeked, b""
+            yield peeked
+        while (chunk := await self._next()) is not None:
+            yield chunk
+
+    async def peek(self) -> bytes:
+        """The first byte of the body that is no blank; empty where there is none. Waits for it, and takes nothing away.
+
+        Raises:
+            BackendFailed: as :meth:`chunks`.
+        """
+        while not (shown := self._peeked.lstrip(b"\xef\xbb\xbf \t\r\n")):
+            chunk = await self._next()
+            if chunk is None or len(self._peeked) > MAX_ERROR_BYTES:
+                return b""
+            self._peeked += chunk
+        return shown[:1]
+
+    async def _next(self) -> bytes | None:
         loop = asyncio.get_running_loop()
-        source = self._response.aiter_bytes()
-        while True:
-            began_s = loop.time()
-            allowed_s = min(self._left_s, self._total_s)
-            try:
-                async with asyncio.timeout(allowed_s if math.isfinite(allowed_s) else None):
-                    chunk = await anext(source, None)
-            except (TimeoutError, httpx.HTTPError, httpx.StreamError) as error:
-                raise failure_of(error, self._server) from error
-            if chunk is None:
-                return
+        began_s = loop.time()
+        allowed_s = min(self._left_s, self._total_s, self.idle_s if self._began else math.inf)
+        try:
+            async with asyncio.timeout(allowed_s if math.isfinite(allowed_s) else None):
+                chunk = await anext(self._source, None)
+        except (TimeoutError, httpx.HTTPError, httpx.StreamError) as error:
+            raise failure_of(error, self._server) from error
+        if chunk is not None:
             waited_s = loop.time() - began_s
             self._total_s -= waited_s
-            ended_a_line = b"\n" in chunk or b"\r" in chunk
+            ended_a_line = not self._began or b"\n" in chunk or b"\r" in chunk
             self._left_s = self.idle_s if ended_a_line else self._left_s - waited_s
-            yield chunk
-            self._left_s = min(self._left_s, self.idle_s)
+            self._began = True
+        return chunk
 
     async def json(self) -> Any:
         """The body, decoded.
@@ -183,7 +203,8 @@ class HttpClients:
                 sends the question on to another address (``backend_error``).
         """
         check_safe(server.base)
-        assert parse_origin(url) == server.base.origin, "a key belongs to one origin"
+        if parse_origin(url) != server.base.origin:
+            raise ValueError("a key belongs to one origin")
         client = await self._client(server.base)
         sent = client.build_request(
             method,

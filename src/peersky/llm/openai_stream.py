@@ -70,6 +70,8 @@ class OpenAIStream:
             event = json.loads(data)
         except ValueError:
             event = None
+        if isinstance(event, list) and event and isinstance(event[0], Mapping):
+            event = event[0]
         if not isinstance(event, Mapping):
             self._bad += 1
             if self._bad > MAX_BAD_EVENTS:
@@ -97,7 +99,7 @@ class OpenAIStream:
             raise BackendFailed(f"{self._server} broke off before the answer was finished.", reason="interrupted")
 
     def _chunks(self, event: Mapping[str, Any]) -> list[ChatChunk]:
-        if event.get("error"):
+        if event.get("error") or event.get("object") == "error" or ("detail" in event and "choices" not in event):
             raise self._to_error(event)
         fresh_usage = _usage(event.get("usage"))
         self._usage = fresh_usage or self._usage

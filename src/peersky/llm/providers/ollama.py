@@ -28,6 +28,7 @@ from peersky.llm.ollama_errors import NAME, error_of
 from peersky.llm.ollama_pull import PullReader
 from peersky.llm.ollama_wire import OllamaStream, chat_payload
 from peersky.llm.providers.base import KeyCheck, Provider, PullProgress
+from peersky.system.children import Log
 from peersky.system.settings_store import SettingsStore
 
 EMBEDDING_BATCH: Final = 64
@@ -66,6 +67,7 @@ class OllamaProvider(Provider):
 
     Args:
         settings: ``llm.contextLength`` and ``llm.idleTimeout`` are read at each request.
+        log: the logbook's ``record``.
         endpoint: where the server is; the stored one where it is None.
         limits: of a generation.
         layer_sizes: tells the size of each layer of a model by its digest, empty if unknown; by default the registry
@@ -77,12 +79,14 @@ class OllamaProvider(Provider):
     def __init__(
         self,
         settings: SettingsStore,
-        endpoint: Callable[[], Endpoint] | None = None,
+        log: Log,
         *,
+        endpoint: Callable[[], Endpoint] | None = None,
         limits: Limits = CHAT_LIMITS,
         layer_sizes: Callable[[str], Awaitable[Mapping[str, int]]] | None = None,
     ) -> None:
         self._settings = settings
+        self._log = log
         self._endpoint = endpoint or stored_endpoint(settings)
         self._limits = limits
         self._layer_sizes = layer_sizes or self._ask_registry
@@ -258,6 +262,7 @@ class OllamaProvider(Provider):
             if may_change and error.param == "think" and request.think_if_possible and "think" in payload:
                 # The user's default; this model cannot think, which nobody knew.
                 del payload["think"]
+                self._log("backend.option-refused", provider=self.kind, model=model, option="think")
                 continue
             raise error
 
