@@ -14,6 +14,7 @@ from peersky.core.trust import Policy
 from peersky.llm.local_ai import LocalAi
 from peersky.llm.providers.builtin import BuiltinProvider
 from peersky.llm.providers.ollama import OllamaProvider
+from peersky.llm.providers.openai_compat import OpenAIProvider
 from peersky.system.logbook import Logbook, LogbookHandler
 from peersky.system.notify_port import NobodyToNotify, NotifyPort
 from peersky.system.paths import Profile
@@ -52,7 +53,10 @@ class Services:
             profile,
             settings,
             builtin,
-            {"ollama": lambda endpoint: OllamaProvider(settings, endpoint)},
+            {
+                "ollama": lambda endpoint: OllamaProvider(settings, logbook.record, endpoint=endpoint),
+                "openai": lambda endpoint: OpenAIProvider(settings, logbook.record, endpoint=endpoint),
+            },
             prompts,
             notify,
             logbook.record,
