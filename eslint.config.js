@@ -99,7 +99,17 @@ export default [
       parserOptions: { ecmaFeatures: { globalReturn: true, impliedStrict: true } },
       globals: { config: "readonly" },
     },
-    rules: { "no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^isTrustedFrame$" }] },
+  },
+  {
+    // What trust.js and errors.js define for the scripts after them.
+    files: ["src/peersky/assets/inject/{trust,errors}.js"],
+    rules: {
+      "no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^(isTrustedFrame|problem|fromBridge)$" }],
+    },
+  },
+  {
+    files: ["src/peersky/assets/inject/{fetch,llm,memory}.js"],
+    languageOptions: { globals: { problem: "readonly", fromBridge: "readonly" } },
   },
   {
     files: ["sidecar/**/*.js", "eslint.config.js"],

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _LAST_REQUESTS_S: Final = 3.0
 
 INJECTED: Final = Path(__file__).parent.parent / "assets" / "inject"
+_SCRIPTS: Final = ("trust", "errors", "fetch", "llm", "memory")
+"""In this order. The first two are seen by all of them, the others run each in a function of its own."""
 
 
 class WebProfile:
@@ -138,11 +140,11 @@ class WebProfile:
 def injected_source(policy: Policy) -> str:
     """The script that every page and frame gets at document creation; it leaves untrusted frames at once."""
     config = js_literal({"allowlist": sorted(policy.allowlist), "blocked": sorted(policy.blocked)})
-    parts = [(INJECTED / name).read_text(encoding="utf-8") for name in ("trust.js", "fetch.js", "llm.js")]
-    trust, *rest = parts
+    trust, errors, *rest = ((INJECTED / f"{name}.js").read_text("utf-8") for name in _SCRIPTS)
     wrapped = "\n".join(f"(() => {{\n{part}\n}})();" for part in rest)
     return (
-        f"(() => {{ 'use strict'; const config = {config};\n{trust}\nif (!isTrustedFrame()) return;\n{wrapped}\n}})();"
+        f"(() => {{ 'use strict'; const config = {config};\n{trust}\nif (!isTrustedFrame()) return;\n"
+        f"{errors}\n{wrapped}\n}})();"
     )
 
 

@@ -40,6 +40,11 @@ class Profile:
         return self.root / "log.jsonl"
 
     @property
+    def memory_file(self) -> Path:
+        """What pages keep with ``window.llmMemory``."""
+        return self.root / "memory.sqlite3"
+
+    @property
     def run_dir(self) -> Path:
         """What only means something while PeerSky runs: lock, socket, address of the socket."""
         return self.root / "run"

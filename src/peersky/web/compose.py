@@ -7,11 +7,13 @@ import logging
 from pathlib import Path
 from typing import Final
 
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 import peersky
 from peersky.core.trust import Policy
 from peersky.llm.local_ai import LocalAi
+from peersky.llm.memory import MemoryStore
 from peersky.llm.providers.builtin import BuiltinProvider
 from peersky.llm.providers.ollama import OllamaProvider
 from peersky.llm.providers.openai_compat import OpenAIProvider
@@ -25,6 +27,7 @@ from peersky.system.tasks import TaskOwner
 from peersky.web.llm_app import make_llm_app
 from peersky.web.local_ai_api import LocalAiApi
 from peersky.web.logs_api import LogsApi
+from peersky.web.memory_app import memory_routes, with_memory
 from peersky.web.pages_app import make_pages_app
 
 ASSETS: Final = Path(peersky.__file__).parent / "assets"
@@ -38,6 +41,7 @@ class Services:
         tasks: owner of tasks that belong to no part in particular.
         prompts: through which a service asks the user.
         local_ai: back ends, downloads and what belongs to them; ``bridge`` and ``downloads`` are parts of it.
+        memory: what pages keep with ``window.llmMemory``.
     """
 
     def __init__(
@@ -62,15 +66,20 @@ class Services:
             logbook.record,
         )
         self.bridge, self.downloads = self.local_ai.bridge, self.local_ai.downloads
+        self.memory = MemoryStore(
+            profile.memory_file,
+            lambda: settings.flag("llm.memoryEnabled"),
+            lambda sentence: logbook.record("memory.notice", text=sentence),
+        )
         api = LocalAiApi(settings, self.local_ai)
-        apis = {
+        apis: dict[str, list[Route]] = {
             "home": api.home_routes(),
-            "settings": api.settings_routes(),
+            "settings": [*api.settings_routes(), *memory_routes(self.memory)],
             "logs": LogsApi(logbook, settings).routes(),
         }
         self.apps: dict[str, ASGIApp] = {
             "peersky": make_pages_app(settings, self.bridge, self.policy, ASSETS, apis),
-            "llm": make_llm_app(self.bridge, self.policy),
+            "llm": with_memory(make_llm_app(self.bridge, self.policy), self.memory, self.policy),
         }
         self._log_handler = LogbookHandler(logbook)
         logging.getLogger().addHandler(self._log_handler)
@@ -87,7 +96,10 @@ class Services:
             await self.tasks.close()
             await self.local_ai.close()
         finally:
-            logging.getLogger().removeHandler(self._log_handler)
+            try:
+                await self.memory.close()
+            finally:
+                logging.getLogger().removeHandler(self._log_handler)
 
 
 async def open_services(profile: Profile, prompts: PromptPort, notify: NotifyPort | None = None) -> Services:

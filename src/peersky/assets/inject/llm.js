@@ -4,7 +4,7 @@
  *
  * The other half is web/llm_app.py at llm://bridge/v1, which speaks OpenAI's wire format and checks every request by
  * itself; the fetch wrapper (fetch.js, injected before) gives its replies their true status. Here that becomes: one lazy
- * object per question that is both a Promise and an async iterable, options checked by name, and typed errors.
+ * object per question that is both a Promise and an async iterable, options checked by name, and typed errors (errors.js).
  *
  * What comes back, in our spelling: role, content (always a string), reasoning, toolCalls, finishReason, usage
  * {inputTokens, outputTokens}, progress {processed, total} while the prompt is read. Messages given to chat() may use
@@ -16,10 +16,9 @@ const BASE = 'llm://bridge/v1';
 
 // Taken now, so that what a page does to its globals later does not change what it gets from us.
 const {
-  AbortController, DOMException, JSON, Map, Promise, Set, TextDecoder, TypeError, console,
+  AbortController, JSON, Map, Promise, Set, TextDecoder, console,
   fetch,
 } = window;
-const NativeQuotaExceededError = window.QuotaExceededError;
 
 // --- options
 
@@ -116,46 +115,6 @@ function warn(unknown) {
 }
 
 // --- errors
-
-/** A DOMException (or TypeError) with `reason`; a QuotaExceededError has `requested` and `quota`. */
-function problem(name, message, reason, { requested, quota } = {}) {
-  let error;
-  if (name === 'TypeError') {
-    error = new TypeError(message);
-  } else if (name === 'QuotaExceededError') {
-    error = quotaError(message, requested ?? null, quota ?? null);
-  } else {
-    error = new DOMException(message, name);
-  }
-  return define(error, { reason });
-}
-
-function quotaError(message, requested, quota) {
-  if (typeof NativeQuotaExceededError === 'function') {
-    try {
-      return new NativeQuotaExceededError(message, { ...(requested !== null && { requested }), ...(quota !== null && { quota }) });
-    } catch {
-      // Numbers that the native class does not take (requested below quota) are carried as our own properties.
-    }
-  }
-  return define(new DOMException(message, 'QuotaExceededError'), { requested, quota });
-}
-
-function define(object, values) {
-  for (const [name, value] of Object.entries(values)) {
-    Object.defineProperty(object, name, { value, configurable: true, enumerable: true });
-  }
-  return object;
-}
-
-/** The error that an error object of the bridge stands for; options are named as the page spelled them. */
-function fromBridge(object, spelled = {}) {
-  const name = is.text(object?.name) ? object.name : 'NetworkError';
-  let message = is.text(object?.message) ? object.message : 'The model answered with an error that it did not explain.';
-  const own = spelled[object?.param];
-  if (own && own !== object.param) message = message.replaceAll(object.param, own);
-  return problem(name, message, is.text(object?.code) ? object.code : 'backend_error', object ?? {});
-}
 
 const wrong = (message) => problem('TypeError', message, 'invalid_request');
 const unreachable = () => problem('NetworkError', 'PeerSky\'s model bridge cannot be reached; try again.', 'unreachable');
