@@ -245,22 +245,24 @@ class Transfer:
     async def _receive(self, response: httpx.Response, part: _Part, file: BinaryIO, limit: int) -> None:
         room = part.end - part.start - part.done
         buffer = bytearray()
-        async for chunk in response.aiter_raw():
-            buffer += chunk
-            if len(buffer) > room:
-                raise self._other_file("it is longer than announced")
-            if len(buffer) >= WRITE_BYTES or len(buffer) == room:
-                room -= len(buffer)
-                await self._write(part, file, buffer)
-                buffer = bytearray()
-                if self._whole and part.done >= limit:
-                    return
-        if buffer:
-            await self._write(part, file, buffer)
+        try:
+            async for chunk in response.aiter_raw():
+                if len(buffer) + len(chunk) > room:
+                    raise self._other_file("it is longer than announced")
+                buffer += chunk
+                if len(buffer) >= WRITE_BYTES or len(buffer) == room:
+                    full, buffer = buffer, bytearray()
+                    room -= len(full)
+                    self._wrote(part, await asyncio.to_thread(_write_all, file, full))
+                    if self._whole and part.done >= limit:
+                        return
+        finally:
+            # Also when the connection broke or somebody pressed pause: what came is not to be fetched again.
+            if buffer:
+                self._wrote(part, _write_all(file, buffer))
 
-    async def _write(self, part: _Part, file: BinaryIO, data: bytearray) -> None:
-        written = await asyncio.to_thread(_write_all, file, data)
-        part.done += written
+    def _wrote(self, part: _Part, size: int) -> None:
+        part.done += size
         self._report(self.completed)
         if time.monotonic() - self._saved_s > SAVE_EVERY_S:
             self._save()

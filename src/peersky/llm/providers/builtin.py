@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,8 +13,9 @@ from typing import Any, Final
 from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo
 from peersky.core.errors import InvalidRequest, NotSupported, PeerSkyError
 from peersky.core.settings_schema import STARTER_MODEL
-from peersky.llm.engine import NAME, Engine, EngineOptions
+from peersky.llm.engine import BATCH_TOKENS, NAME, Engine, EngineOptions
 from peersky.llm.gguf_head import GgufHead
+from peersky.llm.library.blobs import ollama_stores
 from peersky.llm.library.catalogue import STARTER_FILE, Catalogue, FoundModel, library_name_of
 from peersky.llm.library.puller import Puller
 from peersky.llm.library.store import ModelStore, name_for_file
@@ -61,7 +63,7 @@ class BuiltinProvider(Provider):
         models_dir: holds NAME.gguf files and, without ``store``, the library.
         log: the logbook's ``record``.
         starter_file: the demonstration model.
-        store: the library of models.
+        store: the library of models; None: below ``models_dir``, with the files of an Ollama on this computer.
         puller: brings models into ``store``.
         engine_options: passed on to :class:`~peersky.llm.engine.Engine`.
     """
@@ -83,7 +85,7 @@ class BuiltinProvider(Provider):
         self._settings = settings
         self._models_dir = models_dir
         self._starter_file = starter_file
-        self.store = ModelStore(models_dir) if store is None else store
+        self.store = store or ModelStore(models_dir, ollama_stores(os.environ, Path.home()))
         self._puller = Puller(self.store) if puller is None else puller
         self._catalogue = Catalogue(models_dir, self.store, starter_file)
         self._log = log
@@ -146,6 +148,31 @@ class BuiltinProvider(Provider):
             raise self._missing(model)
         self._log("model-removed", model=model, freed_bytes=freed)
         return freed
+
+    async def details(self, model: str) -> dict[str, Any]:
+        """What :meth:`describe` tells, and what belongs to the model, for people.
+
+        Raises:
+            NotSupported: there is no such model.
+        """
+        found = await self._find(model)
+        told = {
+            **self._info(found).as_object(),
+            "file": str(found.file),
+            "architecture": found.head.architecture,
+            "trainedContextLength": found.head.context_length,
+            "chatTemplate": "own" if found.head.chat_template else "library" if found.chat_template else "none",
+            "system": found.extras.system,
+            "stop": list(found.extras.stop),
+            "parameters": found.extras.parameters,
+            "layers": [],
+        }
+        name = library_name_of(model)
+        if name is not None and self._catalogue.file_of(model) is None:
+            manifest = await asyncio.to_thread(self.store.manifest, name)
+            layers = manifest.used if manifest else ()
+            told["layers"] = [{"kind": layer.kind, "digest": layer.digest, "size": layer.size} for layer in layers]
+        return told
 
     async def import_file(self, file: Path, wanted: str | None = None) -> str:
         """Make a GGUF file a model of the library, by a hard link or a copy; the name it has there.
@@ -249,7 +276,15 @@ class BuiltinProvider(Provider):
             context_length=self._context_length(model.head),
             size_bytes=model.size_bytes,
             note=STARTER_NOTE if model.file == self._starter_file else note,
+            memory_bytes=self._memory_bytes(model),
         )
+
+    def _memory_bytes(self, model: FoundModel) -> int:
+        if not model.head.generates:
+            context = min(self._context_length(model.head), EMBEDDING_CONTEXT_LIMIT)
+            return model.head.memory_bytes(context, context)
+        context = self._context_length(model.head) * self._settings.whole("llm.parallel")
+        return model.head.memory_bytes(context, BATCH_TOKENS)
 
     def _context_length(self, head: GgufHead) -> int:
         wanted = self._settings.whole("llm.contextLength")
