@@ -25,8 +25,6 @@ from peersky.system.settings_store import SettingsStore
 REMOTE_PARALLEL: Final = 16
 """Answers that a back end on another machine writes at once; the built-in engine has its own setting."""
 
-_PROVIDER_NAMES: Final = {"ollama": "Ollama", "openai": "OpenAI-compatible services"}
-
 
 _THINKING: Final[Mapping[str, bool | str]] = {level: level for level in THINKING} | {"off": False, "on": True}
 
@@ -115,7 +113,8 @@ class Bridge:
             return replace(await provider.describe(model), name=_name_for(origin, model))
 
     async def models(self, origin: Origin) -> Sequence[ModelInfo]:
-        """The models that this origin may ask: the chosen one; for the user and the settings page, all there are.
+        """The models that this origin may ask: the chosen one; for the user and the settings page, those of the
+        chosen back end and of the built-in one.
 
         Raises:
             NotAllowed, NotSupported, BackendFailed: as :meth:`chat`.
@@ -124,7 +123,11 @@ class Bridge:
             return [await self.model_info(origin)]
         found: list[ModelInfo] = []
         failure: PeerSkyError | None = None
-        for provider in self._providers.values():
+        chosen = self._choice(origin)[0]
+        for kind, provider in self._providers.items():
+            if kind not in ("builtin", chosen):
+                # The base URL is the chosen one's. What it means to another kind of back end, nobody asked for.
+                continue
             try:
                 found += await provider.models()
             except PeerSkyError as error:
@@ -285,8 +288,7 @@ class Bridge:
         provider = self._providers.get(kind)
         if provider is None:
             raise NotSupported(
-                f"This version of PeerSky cannot use {_PROVIDER_NAMES.get(kind, kind)} yet; "
-                "choose the built-in engine in peersky://settings/llm.",
+                f"There is no back end {kind} here; choose the built-in engine in peersky://settings/llm.",
                 reason="provider_missing",
             )
         if wanted and wanted not in (model, _name_for(origin, model)):
