@@ -52,7 +52,7 @@ class Services:
         self.logbook = logbook
         self.prompts = prompts
         self.tasks = TaskOwner("services")
-        builtin = BuiltinProvider(settings, profile.models_dir, logbook.record)
+        self.builtin = builtin = BuiltinProvider(settings, profile.models_dir, logbook.record)
         self.local_ai = LocalAi(
             profile,
             settings,

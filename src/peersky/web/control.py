@@ -6,6 +6,7 @@
 ``/logs``        the last entries of the log
 ``/open``        POST ``{"url": …}``: open a tab, where the holder is a browser
 ``/ping``        who holds the profile
+``/models…``, ``/downloads…``   see :mod:`peersky.web.control_models`
 
 Every request must carry the token that stands in the profile's control file.
 """
@@ -36,6 +37,7 @@ from peersky.system.private_socket import PrivateSocket
 from peersky.system.tasks import TaskOwner
 from peersky.web.asker import COMMAND_LINE, with_asker
 from peersky.web.compose import Services
+from peersky.web.control_models import ModelControl
 from peersky.web.errors import ERROR_HANDLERS, error_response
 
 LLM_PREFIX: Final = "/llm"
@@ -75,6 +77,7 @@ class ControlServer:
                 Route("/settings", self._change, methods=["POST"]),
                 Route("/logs", self._logs),
                 Route("/open", self._open, methods=["POST"]),
+                *ModelControl(services).routes(),
             ],
             exception_handlers=dict(ERROR_HANDLERS),
         )

@@ -64,6 +64,37 @@ class ControlClient:
         entries: list[dict[str, Any]] = self._call("GET", f"/logs?limit={limit}")["entries"]
         return entries
 
+    def models(self) -> dict[str, Any]:
+        """The built-in engine's ``models``, ``diskBytes`` and ``freeMemoryBytes``."""
+        return self._call("GET", "/models")
+
+    def show_model(self, name: str) -> dict[str, Any]:
+        """One of them in full."""
+        return self._call("GET", f"/models/show?name={quote(name, safe='')}")
+
+    def remove_model(self, name: str) -> int:
+        """Delete one; the bytes that this freed."""
+        return int(self._call("POST", "/models/remove", {"name": name})["freedBytes"])
+
+    def import_model(self, file: str, name: str | None) -> str:
+        """Make the GGUF file at an absolute path one of them; its name."""
+        return str(self._call("POST", "/models/import", {"file": file, "name": name})["name"])
+
+    def start_download(self, provider: str, model: str) -> tuple[dict[str, Any], bool]:
+        """Download a model; the download, and whether somebody else had started it before."""
+        reply = self._call("POST", "/downloads", {"provider": provider, "model": model})
+        return reply["download"], reply["joined"]
+
+    def steer_download(self, download_id: str, action: str) -> None:
+        """``pause``, ``resume``, ``cancel`` or ``dismiss``."""
+        self._call("POST", f"/downloads/{quote(download_id, safe='')}", {"action": action})
+
+    @contextmanager
+    def follow_download(self, download_id: str) -> Iterator[Iterator[dict[str, Any]]]:
+        """A download as it is, and again at every change, without end."""
+        with self._request("GET", f"/downloads/{quote(download_id, safe='')}/events") as response:
+            yield _events(response)
+
     def open(self, url: str | None) -> None:
         """Open a tab in the browser that holds the profile; None brings its window to the front."""
         self._call("POST", "/open", {"url": url})
@@ -118,6 +149,13 @@ def _error_in(reply: Any) -> PeerSkyError:
     if not isinstance(error, dict):
         return PeerSkyError("The process that holds the profile sent a reply that makes no sense.")
     return PeerSkyError(str(error.get("message")), reason=error.get("code"), param=error.get("param"))
+
+
+def _events(response: httpx.Response) -> Iterator[dict[str, Any]]:
+    decoder = SseDecoder()
+    for data in response.iter_bytes():
+        for event in decoder.feed(data):
+            yield json.loads(event)
 
 
 def _chunks(response: httpx.Response) -> Iterator[dict[str, Any]]:
