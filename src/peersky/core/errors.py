@@ -66,7 +66,8 @@ class InvalidRequest(PeerSkyError):
 
 
 class NotAllowed(PeerSkyError):
-    """Refused: ``llm_disabled``, ``not_trusted``, ``blocked_by_user``, ``no_stamp`` or ``declined``."""
+    """Refused: ``llm_disabled``, ``not_trusted``, ``blocked_by_user``, ``no_stamp``, ``declined``; by the model's service:
+    ``refused_by_service``; because others could read it on its way: ``insecure_url``."""
 
     dom_name = "NotAllowedError"
     http_status = 403
@@ -100,7 +101,8 @@ class NotFound(PeerSkyError):
 
 
 class QuotaExceeded(PeerSkyError):
-    """More was asked than is left.
+    """More was asked than is left: ``budget``, ``queue_full``, ``disk_full``; at the model's service ``credits`` and
+    ``rate_limited``.
 
     Args:
         requested: what was asked for, in the unit of ``quota`` (tokens, bytes or requests).
@@ -153,7 +155,8 @@ class NotEnoughMemory(QuotaExceeded):
 class BackendFailed(PeerSkyError):
     """The model's server is unreachable, refused the key, or died in mid-answer.
 
-    Reasons: ``unreachable``, ``interrupted`` (died in mid-answer), ``crash_loop``, ``backend_error``.
+    Reasons: ``unreachable``, ``interrupted`` (died in mid-answer), ``crash_loop``, ``backend_error``, ``key_refused``,
+    ``key_missing``.
     """
 
     dom_name = "NetworkError"
