@@ -135,13 +135,20 @@ class MemoryStore:
         on_notice: Callable[[str], None] = lambda _sentence: None,
         quota_bytes: int = QUOTA_BYTES,
     ) -> None:
-        self._database = Database(file, _MIGRATIONS, _add_functions, on_notice)
+        self._notices: list[str] = []
+        self._on_notice = on_notice
+        self._database = Database(file, _MIGRATIONS, _add_functions, self._notice)
         self._is_enabled = is_enabled
         self._quota_bytes = quota_bytes
 
     @property
     def is_enabled(self) -> bool:
         return self._is_enabled()
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """Sentences for the user since the start, until :meth:`reset`: that the file was damaged."""
+        return tuple(self._notices)
 
     async def add(self, owner: Partition, entry: Any) -> None:
         """Keep one entry: ``{appId, sessionId, role?, content, model?, ts?, meta?}``.
@@ -310,10 +317,15 @@ class MemoryStore:
     async def reset(self) -> None:
         """Delete everything that any page keeps, and every copy of it."""
         await self._database.erase()
+        self._notices.clear()
 
     async def close(self) -> None:
         """Finish and close. Safe to call twice."""
         await self._database.close()
+
+    def _notice(self, sentence: str) -> None:
+        self._notices.append(sentence)
+        self._on_notice(sentence)
 
     def _require_enabled(self) -> None:
         if not self.is_enabled:

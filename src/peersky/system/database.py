@@ -221,22 +221,36 @@ class Database:
     def _set_aside(self, what: str) -> None:
         """Put the damaged file out of the way, the last backup in its place, and say so."""
         kept = self.file.with_name(f"{self.file.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
+        sentence = f"{self.file.name} {what}."
         for suffix in ("", *_COMPANIONS):
             with contextlib.suppress(FileNotFoundError):
                 self.file.with_name(self.file.name + suffix).replace(f"{kept}{suffix}")
-        sentence = f"{self.file.name} {what}; what is left of it is kept as {kept.name}."
-        try:
-            made = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.backup_file.stat().st_mtime))
-            self._connect(self.backup_file).close()
-        except (sqlite3.DatabaseError, FileNotFoundError):
-            self._on_notice(f"{sentence} There is no good backup of it, so it begins empty.")
+                sentence = f"{self.file.name} {what}; what is left of it is kept as {kept.name}."
+        if (made_s := self._good_backup_time()) is None:
             self.backup_file.unlink(missing_ok=True)
+            self._on_notice(f"{sentence} There is no good backup of it, so it begins empty.")
             return
+        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(made_s))
         restored = self.file.with_name(f"{self.file.name}.restored")
         shutil.copyfile(self.backup_file, restored)
         restored.chmod(PRIVATE_FILE)
         restored.replace(self.file)
         self._on_notice(f"{sentence} What it held on {made} was restored; what came later is lost.")
+
+    def _good_backup_time(self) -> float | None:
+        """When the backup was made, in seconds since 1970; None where there is none that can be read."""
+        try:
+            found = self.backup_file.stat()
+            if found.st_size == 0:
+                return None
+            self._connect(self.backup_file).close()
+        except FileNotFoundError:
+            return None
+        except sqlite3.DatabaseError as error:
+            if _code(error) not in _DAMAGED:
+                raise
+            return None
+        return found.st_mtime
 
     def _erase(self) -> None:
         self._disconnect()

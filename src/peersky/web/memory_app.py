@@ -137,7 +137,14 @@ def memory_routes(store: MemoryStore) -> list[Route]:
 
     async def state(request: Request) -> Response:
         used = await store.use()
-        return JSONResponse({"enabled": store.is_enabled, "entries": used.entries, "bytes": used.size_bytes})
+        return JSONResponse(
+            {
+                "enabled": store.is_enabled,
+                "entries": used.entries,
+                "bytes": used.size_bytes,
+                "notices": list(store.notices),
+            }
+        )
 
     async def act(request: Request) -> Response:
         if text_of(await json_object(request), "action") != "reset":

@@ -107,6 +107,7 @@ def make_pages_app(
                         *more.get("settings", ()),
                     ),
                     *(_page(path, assets / "pages" / "settings" / "llm.html") for path in ("/llm", "/llm/")),
+                    *(_page(path, assets / "pages" / "settings" / "memory.html") for path in ("/memory", "/memory/")),
                     _files(assets / "pages" / "settings"),
                 ]
             ),
