@@ -66,8 +66,8 @@ class InvalidRequest(PeerSkyError):
 
 
 class NotAllowed(PeerSkyError):
-    """Refused: ``llm_disabled``, ``not_trusted``, ``blocked_by_user``, ``no_stamp``, ``declined``; by the model's service:
-    ``refused_by_service``; because others could read it on its way: ``insecure_url``."""
+    """Refused: ``llm_disabled``, ``not_trusted``, ``blocked_by_user``, ``no_stamp``, ``declined``; by the model's
+    service: ``refused_by_service``; because others could read it on its way: ``insecure_url``."""
 
     dom_name = "NotAllowedError"
     http_status = 403

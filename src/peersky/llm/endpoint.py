@@ -25,6 +25,8 @@ def stored_endpoint(settings: SettingsStore) -> Callable[[], Endpoint]:
     """A function that reads the endpoint from the settings, at each question: a change counts at once."""
 
     def read() -> Endpoint:
-        return Endpoint(settings.text("llm.baseURL"), settings.secret("llm.apiKey"))
+        base_url = settings.text("llm.baseURL")
+        # For this address by name: the stored one may change between the two calls, and the key with it.
+        return Endpoint(base_url, settings.secret("llm.apiKey", base_url))
 
     return read

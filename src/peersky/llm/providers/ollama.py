@@ -104,6 +104,9 @@ class OllamaProvider(Provider):
             return False
         return base.is_loopback and not self._is_remote(base, self._settings.text("llm.model"))
 
+    def canonical_name(self, model: str) -> str:
+        return canonical(model)
+
     async def check_key(self) -> KeyCheck:
         # Ollama itself has no keys; a proxy in front of it may, and shows it by refusing the list of models.
         return KeyCheck("unknown" if (await self._server()).key else "none")
