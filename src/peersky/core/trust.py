@@ -27,7 +27,19 @@ LLM_SETTINGS: Final = ("settings", "/llm")
 
 INTERNAL_APIS: Final[dict[str, frozenset[str]]] = {
     "settings": frozenset(
-        {"settings", "models", "permissions", "p2p", "llm-status", "llm-save", "llm-test", "downloads", "cloud"}
+        {
+            "settings",
+            "models",
+            "permissions",
+            "p2p",
+            "llm-status",
+            "llm-save",
+            "llm-test",
+            "llm-key",
+            "downloads",
+            "cloud",
+        }
+        | {"memory", "memory-export"}
     ),
     "home": frozenset({"llm-status", "llm-enable", "downloads"}),
     "apps": frozenset({"apps"}),
