@@ -21,8 +21,16 @@ INSIDE = ["peersky://settings/", "peersky://home/api/llm-enable", "llm://bridge/
 
 def shows_nothing(page: PageDriver) -> bool:
     """The tab shows a refusal or its old page, and nothing of the browser's own."""
-    text = page.evaluate("return document.documentElement.innerHTML")
-    return not any(sign in text for sign in ("general.js", "llm.js", "home.js", '"supported"', '"settings"'))
+    found: list[str] = []
+
+    def read() -> bool:
+        # A page on its way out answers with nothing, or not at all.
+        if not page.page.isLoading():
+            page.page.toHtml(lambda html: found.append(html or ""))
+        return any(found)
+
+    wait_until(read, 10, "The tab did not come to rest.")
+    return not any(sign in found[-1] for sign in ("general.js", "llm.js", "home.js", '"supported"', '"settings"'))
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
@@ -88,6 +96,10 @@ WAYS = {
 }
 
 
+REFUSED_BEFORE = {"post form", "form into a frame"}
+"""A body of a stranger is refused before any app; nothing tells the test when."""
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_hostile_page_does_not_get_its_tab_inside(fortress: Fortress, way: str) -> None:
     home = fortress.sites.url("evil.example")
@@ -98,12 +110,15 @@ def test_a_hostile_page_does_not_get_its_tab_inside(fortress: Fortress, way: str
         script = WAYS[way].replace("TARGET", "target")
         script = script.replace("REDIRECT", "redirect")
         with fortress.siege():
-            began = fortress.stirrings
+            began = len(fortress.requests)
             page.page.runJavaScript(
                 f"{{const target = {json.dumps(target)}, redirect = {json.dumps(redirect)}; {script}}}"
             )
-            # Something asks for something, or the browser stops it before: then nothing is to be seen here.
-            wait_until(lambda began=began: fortress.stirrings > began, 0.3, None)  # type: ignore[misc]
+            wait_until(
+                lambda began=began: fortress.answered(began) > 0,  # type: ignore[misc]
+                0.2 if way in REFUSED_BEFORE else 10,
+                None if way in REFUSED_BEFORE else "The attempt reached nobody.",
+            )
             fortress.settle()
             assert shows_nothing(page)
 
