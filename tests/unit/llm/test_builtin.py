@@ -25,9 +25,10 @@ from peersky.core.errors import (
     PeerSkyError,
 )
 from peersky.core.settings_schema import STARTER_MODEL
+from peersky.llm.builtin_request import chat_payload
 from peersky.llm.library.catalogue import library_name_of
 from peersky.llm.providers import builtin
-from peersky.llm.providers.builtin import BuiltinProvider, chat_payload
+from peersky.llm.providers.builtin import BuiltinProvider
 from peersky.system.children import RestartPolicy
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore

@@ -12,14 +12,15 @@ from typing import Any, Final
 
 from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo
 from peersky.core.errors import InvalidRequest, NotSupported, PeerSkyError
+from peersky.core.model_names import parse_model_name
 from peersky.core.settings_schema import STARTER_MODEL
+from peersky.llm.builtin_request import chat_payload, check_possible
 from peersky.llm.engine import BATCH_TOKENS, NAME, Engine, EngineOptions
 from peersky.llm.gguf_head import GgufHead
 from peersky.llm.library.blobs import ollama_stores
 from peersky.llm.library.catalogue import STARTER_FILE, Catalogue, FoundModel, library_name_of
 from peersky.llm.library.puller import Puller
 from peersky.llm.library.store import ModelStore, name_for_file
-from peersky.llm.library.templates import Extras
 from peersky.llm.openai_stream import OpenAIStream
 from peersky.llm.providers.base import Provider, PullProgress
 from peersky.system.children import Log, State
@@ -27,9 +28,6 @@ from peersky.system.files import unusable
 from peersky.system.settings_store import SettingsStore
 
 STARTER_NOTE: Final = "A demonstration that this computer can answer offline; choose a real model for useful answers."
-SEED_MASK: Final = 0xFFFF_FFFF
-"""The engine's seeds have 32 bits."""
-
 EMBEDDING_CONTEXT_LIMIT: Final = 2048
 EMBEDDING_TIMEOUT_S: Final = 300.0
 """Embeddings are not streamed: until a batch is done, the engine is silent."""
@@ -194,7 +192,7 @@ class BuiltinProvider(Provider):
     async def chat(self, model: str, request: ChatRequest) -> AsyncIterator[AsyncIterator[ChatChunk]]:
         found = await self._find(model)
         payload = chat_payload(request, found.extras)
-        _check_possible(found, request)
+        check_possible(found, request)
         options = EngineOptions(
             self._context_length(found.head), self._settings.whole("llm.parallel"), chat_template=found.chat_template
         )
@@ -245,17 +243,22 @@ class BuiltinProvider(Provider):
         return found
 
     def _missing(self, model: str) -> NotSupported:
-        sentence = f"There is no built-in model {model}. Choose another model in the settings."
         if model == STARTER_MODEL:
             sentence = (
                 f"This installation lacks the starter model ({self._starter_file.name}). "
                 "Choose another model in the settings."
             )
-        elif library_name_of(model) is not None:
-            sentence = (
-                f"There is no built-in model {model}. Download it in peersky://settings/llm or with "
-                f"`peersky models pull {model}`, or choose another model."
-            )
+        elif Path(model).is_absolute():
+            sentence = f"There is no model file {model}. Choose another model in the settings."
+        else:
+            try:
+                parse_model_name(model)
+                sentence = (
+                    f"There is no built-in model {model}. Download it in peersky://settings/llm or "
+                    f"with `peersky models pull {model}`, or choose another model."
+                )
+            except InvalidRequest as error:
+                sentence = error.message
         return NotSupported(sentence, reason="model_missing")
 
     async def _listed(self, name: str) -> ModelInfo:
@@ -338,59 +341,3 @@ def _delete(file: Path) -> int | None:
     except OSError as error:
         raise unusable(error, file, "delete") from error
     return size
-
-
-def _check_possible(model: FoundModel, request: ChatRequest) -> None:
-    capabilities = model.head.capabilities
-    if "completion" not in capabilities:
-        raise NotSupported(f"The model {model.name} makes embeddings and cannot chat. Choose another model.")
-    if request.tools and "tools" not in capabilities:
-        raise NotSupported(f"The model {model.name} cannot call tools. Choose another model.", param="tools")
-    for message in request.messages:
-        content = message.get("content")
-        if isinstance(content, list) and any(part.get("type") != "text" for part in content):
-            raise NotSupported(
-                f"The model {model.name} cannot see images. Choose a model with vision.", param="messages"
-            )
-
-
-def chat_payload(request: ChatRequest, extras: Extras | None = None) -> dict[str, Any]:
-    """The body for llama.cpp's server.
-
-    The conversation's key stays here: as the server's header for it, it would keep abandoned answers alive.
-
-    Args:
-        extras: what the library has beside the weights; the request comes before it, but for texts that end an answer,
-            which add up.
-    """
-    extras = extras or Extras()
-    messages = list(request.messages)
-    before: list[dict[str, Any]] = list(extras.messages)
-    if extras.system and not any(message["role"] == "system" for message in messages[:1]):
-        before.insert(0, {"role": "system", "content": extras.system})
-    elif before and messages and messages[0]["role"] == "system":
-        before.insert(0, messages.pop(0))
-    payload: dict[str, Any] = {
-        **extras.parameters,
-        "messages": before + messages,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "return_progress": True,
-        "cache_prompt": True,
-    }
-    optional = {
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        "max_tokens": request.max_tokens,
-        "stop": list(dict.fromkeys((*request.stop, *extras.stop))) or None,
-        "seed": None if request.seed is None else request.seed & SEED_MASK,
-        "tools": list(request.tools) or None,
-        "tool_choice": request.tool_choice if request.tools else None,
-        "response_format": request.response_format,
-    }
-    payload |= {name: value for name, value in optional.items() if value is not None}
-    if request.think is not None:
-        payload["chat_template_kwargs"] = {"enable_thinking": bool(request.think)}
-        if isinstance(request.think, str):
-            payload["reasoning_effort"] = request.think
-    return payload
