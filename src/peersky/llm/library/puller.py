@@ -21,8 +21,8 @@ from peersky.llm.library.transfer import MIB, Transfer, TransferOptions
 from peersky.llm.providers.base import PullProgress
 
 DISK_MARGIN: Final = 1.05
-HEAD_STEPS: Final = (4 * MIB, 8 * MIB, 16 * MIB, 32 * MIB, 64 * MIB)
-"""How much of a model file is fetched to find its description; vocabularies of 260,000 words end within the third."""
+MAX_HEAD_BYTES: Final = 64 * MIB
+"""How much of a model file is fetched to find its description; with a vocabulary of 260,000 words it is 16 MB."""
 
 Report = Callable[[PullProgress], None]
 
@@ -160,7 +160,7 @@ class Puller:
             await asyncio.to_thread(transfer.prepare)
             tally.found(layer, transfer.completed)
             if check is not None:
-                check(await _head(layer, transfer))
+                check(await _head(layer, transfer, self._options.head_bytes))
             await transfer.run()
             if await blobs.finish(layer, tally.verifier(layer)):
                 return
@@ -211,15 +211,20 @@ class _Tally:
         return verified
 
 
-async def _head(layer: Layer, transfer: Transfer) -> GgufHead:
-    for size in HEAD_STEPS:
+async def _head(layer: Layer, transfer: Transfer, first_bytes: int) -> GgufHead:
+    size = first_bytes
+    while True:
         await transfer.run(up_to=size)
         start = await asyncio.to_thread(transfer.head, size)
         try:
             return await asyncio.to_thread(read_head_of_part, start, "The model's file", layer.size)
         except HeadIncomplete:
-            continue
-    raise ModelFileInvalid("The model's file begins with a description of more than 64 MB; it is not downloaded.")
+            if size >= MAX_HEAD_BYTES:
+                raise ModelFileInvalid(
+                    f"The model's file begins with a description of more than {MAX_HEAD_BYTES // MIB} MB; "
+                    "it is not downloaded."
+                ) from None
+        size *= 2
 
 
 def _size(size_bytes: int) -> str:
