@@ -30,6 +30,7 @@ PAGES = [
     "peersky://settings/",
     "peersky://settings/llm",
     "peersky://settings/llm/",
+    "peersky://settings/memory",
     "peersky://p2p/",
     "peersky://p2p/ai-chat/",
 ]

@@ -17,9 +17,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from peersky.core.errors import BodyTooLarge, InvalidRequest, NotAllowed, NotFound, PeerSkyError
-from peersky.core.trust import Answer, Policy, UseMemory, may
+from peersky.core.trust import Answer, Policy, UseMemory, is_trusted, may
 from peersky.llm.memory import MemoryStore, Partition, partition_of
-from peersky.web.asker import asker_of
+from peersky.web.asker import Asker, asker_of
 from peersky.web.errors import ERROR_HANDLERS, NO_STORE, error_response
 from peersky.web.requests import json_object, text_of
 
@@ -71,17 +71,22 @@ def make_memory_app(store: MemoryStore, policy: Callable[[], Policy]) -> ASGIApp
             return
         asker, decided = asker_of(scope), policy()
         if may(asker.origin, UseMemory(), asker.top, decided) is not Answer.YES:
-            if asker.top is None:
-                refusal = NotAllowed("Workers may not use the memory; ask it from the page.", reason="no_stamp")
-            else:
-                refusal = NotAllowed("This page may not keep conversations; you can allow it in peersky://settings/.")
-            await error_response(refusal)(scope, receive, send)
+            await error_response(_refusal(asker, decided))(scope, receive, send)
         elif scope["scheme"] == "llm" and (scope.get("server") or ("", None))[0] != HOST:
             await error_response(NotFound(f"There is nothing but llm://{HOST}/v1."))(scope, receive, send)
         else:
             await app(scope, receive, send)
 
     return gate
+
+
+def _refusal(asker: Asker, policy: Policy) -> NotAllowed:
+    """Why :func:`may` said no."""
+    if asker.top is None:
+        return NotAllowed("Workers may not use the memory; ask it from the page.", reason="no_stamp")
+    if is_trusted(asker.origin, policy) and is_trusted(asker.top, policy):
+        return NotAllowed("You blocked this page from the memory.", reason="blocked_by_user")
+    return NotAllowed("This page may not keep conversations; you can allow it in peersky://settings/.")
 
 
 class _MemoryApi:

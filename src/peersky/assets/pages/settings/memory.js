@@ -75,13 +75,11 @@ exporting.addEventListener("click", () =>
   }),
 );
 
-reset.addEventListener("click", () => {
-  dialog.returnValue = "";
-  dialog.showModal();
-});
+reset.addEventListener("click", () => dialog.showModal());
 
-dialog.addEventListener("close", () => {
-  if (dialog.returnValue !== "reset") return;
+// Its buttons close the dialog by themselves, and so does Escape.
+dialog.querySelector("form").addEventListener("submit", ({ submitter }) => {
+  if (submitter?.value !== "reset") return;
   act(async () => {
     await request("/api/memory", { action: "reset" });
     say("All conversations were deleted.", "good");
