@@ -159,6 +159,11 @@ class DownloadManager:
         self._subscribers.append(callback)
         return lambda: self._subscribers.remove(callback) if callback in self._subscribers else None
 
+    async def saved(self) -> None:
+        """Wait until the last change of a state is on the disk."""
+        if self._saver is not None:
+            await asyncio.wait({self._saver})
+
     async def close(self) -> None:
         """Stop what runs, keeping what arrived: the next start offers to go on. Safe to call twice."""
         if not self._closed:
@@ -166,8 +171,7 @@ class DownloadManager:
             for job in self._jobs.values():
                 if job.timer is not None:
                     job.timer.cancel()
-            if self._saver is not None:
-                await asyncio.wait({self._saver})
+            await self.saved()
             # As they are: what runs now is what was interrupted.
             await asyncio.to_thread(self._write, self._kept())
             ending = list(self._ending.values())
