@@ -253,6 +253,15 @@ async def test_the_quota_is_an_error(world: World) -> None:
     assert error["requested"] > error["quota"] == 200_000
 
 
+async def test_a_page_is_not_told_where_the_users_files_are(world: World) -> None:
+    world.file.mkdir()
+    for reply in (await world.get("entries"), await world.llm.post(f"{BASE}/entries", json=ENTRY)):
+        error = reply.json["error"]
+        assert (reply.status, error["name"], error["code"]) == (503, "NotReadableError", "profile_unusable")
+        assert "sqlite" not in error["message"]
+    assert str(world.file) in (await world.pages.get(STATE)).json["error"]["message"]
+
+
 async def test_what_is_not_there(world: World) -> None:
     assert (await world.llm.get("llm://bridge/v1/models")).text == "the model"
     assert (await world.llm.get("llm://bridge/v1/memoryx")).text == "the model"

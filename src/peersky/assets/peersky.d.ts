@@ -10,6 +10,8 @@ declare global {
     readonly llm?: PeerSkyLLM;
     /** The same bridge as apps written for earlier versions of PeerSky call it. */
     readonly _llmBridge?: PeerSkyLLMBridge;
+    /** Conversations that this page keeps on the user's computer, if the user allows it. */
+    readonly llmMemory?: PeerSkyLLMMemory;
   }
 
   interface PeerSkyLLM {
@@ -166,5 +168,69 @@ declare global {
     completeStream(prompt: string, args?: PeerSkyOptions): Promise<number>;
     iteratorNext(id: number): Promise<{ done: boolean; value: PeerSkyDelta | string | undefined }>;
     iteratorReturn(id: number): Promise<{ done: boolean; value: undefined }>;
+  }
+
+  /** Entries of this origin (of a built-in app: of this app). Off until the user switches it on. */
+  interface PeerSkyLLMMemory {
+    isEnabled(): Promise<boolean>;
+    /** Keeps an entry. Rejects with a QuotaExceededError (reason "memory_full") where this origin keeps 50 MB already. */
+    add(entry: PeerSkyMemoryDraft): Promise<PeerSkyMemoryAnswer<"memory_disabled" | "invalid_entry">>;
+    /** Entries, oldest first; none while memory is off. */
+    list(options?: {
+      appId?: string;
+      sessionId?: string;
+      /** Text that the content contains, upper or lower case. */
+      search?: string;
+      /** The last so many. */
+      limit?: number;
+    }): Promise<PeerSkyMemoryEntry[]>;
+    /** Sessions, newest first; none while memory is off. */
+    listSessions(options?: { appId?: string; limit?: number }): Promise<PeerSkyMemorySession[]>;
+    /** Names a session (null or "": its first question again) or pins it. */
+    updateSession(
+      session: { appId: string; sessionId: string },
+      changes: { title?: string | null; pinned?: boolean },
+    ): Promise<PeerSkyMemoryAnswer<"memory_disabled" | "no_such_session">>;
+    /** Deletes entries; where both are given, those that match both. Works while memory is off, too. */
+    clear(options?: { appId?: string; sessionId?: string }): Promise<{ ok: true }>;
+  }
+
+  type PeerSkyMemoryAnswer<Reason> = { ok: true } | { ok: false; reason: Reason };
+
+  interface PeerSkyMemoryDraft {
+    /** 1 to 64 characters, like sessionId. */
+    appId: string;
+    sessionId: string;
+    /** Up to 16 characters. Default: "user". */
+    role?: string;
+    /** Up to 100,000 characters. */
+    content: string;
+    /** Up to 128 characters. */
+    model?: string;
+    /** ISO 8601, or milliseconds since 1970. Default: now. */
+    ts?: string | number | Date;
+    /** Anything else, up to 16,384 characters as JSON. */
+    meta?: Record<string, unknown>;
+  }
+
+  interface PeerSkyMemoryEntry {
+    appId: string;
+    sessionId: string;
+    role: string;
+    content: string;
+    model: string;
+    ts: string;
+    meta: Record<string, unknown>;
+  }
+
+  interface PeerSkyMemorySession {
+    sessionId: string;
+    appId: string;
+    title: string;
+    /** Of the newest entry. */
+    ts: string;
+    model: string;
+    messageCount: number;
+    pinned: boolean;
   }
 }

@@ -7,6 +7,7 @@ service loop, without Qt.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -16,12 +17,14 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from peersky.core.errors import BodyTooLarge, InvalidRequest, NotAllowed, NotFound, PeerSkyError
+from peersky.core.errors import BodyTooLarge, InvalidRequest, NotAllowed, NotFound, PeerSkyError, ProfileUnusable
 from peersky.core.trust import Answer, Policy, UseMemory, is_trusted, may
 from peersky.llm.memory import MemoryStore, Partition, partition_of
 from peersky.web.asker import Asker, asker_of
 from peersky.web.errors import ERROR_HANDLERS, NO_STORE, error_response
 from peersky.web.requests import json_object, text_of
+
+_logger = logging.getLogger(__name__)
 
 HOST: Final = "bridge"
 PREFIX: Final = "/v1/memory"
@@ -61,7 +64,7 @@ def make_memory_app(store: MemoryStore, policy: Callable[[], Policy]) -> ASGIApp
             Route(f"{PREFIX}/sessions", api.update_session, methods=["POST"]),
             Route(f"{PREFIX}/clear", api.clear, methods=["POST"]),
         ],
-        exception_handlers=dict(ERROR_HANDLERS),
+        exception_handlers={**ERROR_HANDLERS, ProfileUnusable: _without_path},
     )
     app.router.redirect_slashes = False
 
@@ -87,6 +90,14 @@ def _refusal(asker: Asker, policy: Policy) -> NotAllowed:
     if is_trusted(asker.origin, policy) and is_trusted(asker.top, policy):
         return NotAllowed("You blocked this page from the memory.", reason="blocked_by_user")
     return NotAllowed("This page may not keep conversations; you can allow it in peersky://settings/.")
+
+
+async def _without_path(request: Request, error: Exception) -> Response:
+    """Pages are not told the folders of this computer; the settings page is."""
+    assert isinstance(error, ProfileUnusable)
+    _logger.warning("Memory: %s", error.message)
+    sentence = "PeerSky cannot read or keep conversations now; peersky://settings/memory says why."
+    return error_response(ProfileUnusable(sentence, reason=error.reason))
 
 
 class _MemoryApi:
