@@ -228,9 +228,14 @@ class FakeServer:
 
     async def _stop(self) -> None:
         self._server.close()
+        # Connections that were taken a moment ago have no handler yet, and those that were closed are still open.
+        for _ in range(3):
+            await asyncio.sleep(0)
         for handler in list(self._handlers):
             handler.cancel()
         await asyncio.gather(*self._handlers, return_exceptions=True)
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

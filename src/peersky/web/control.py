@@ -133,7 +133,10 @@ class ControlServer:
         """The model that answers the user, or the one that the user names with ``?name=``."""
         bridge, wanted = self._services.bridge, request.query_params.get("name", "")
         status = bridge.status(USER)
-        if not wanted or wanted == status["model"]:
+        if status["provider"] != "builtin":
+            # A question costs its server one request; this is asked before each.
+            info = ModelInfo(wanted or status["model"], status["provider"])
+        elif not wanted or wanted == status["model"]:
             info = await bridge.model_info(USER)
         else:
             offered = {model.name: model for model in await bridge.models(USER)}
