@@ -133,9 +133,8 @@ OBJECT = [
         "document.body.append(f); await new Promise((r) => { f.onload = r; });"
         "const plain = new Set(Object.getOwnPropertyNames(f.contentWindow));"
         "return Object.getOwnPropertyNames(window).filter((n) => !plain.has(n) && !/^\\d|^__peersky_/.test(n)).sort();",
-        ["_llmBridge", "early", "llm"],
+        ["_llmBridge", "early", "llm", "llmMemory"],
     ),
-    Case("no memory before the user turns it on", "return typeof window.llmMemory;", "undefined"),
     Case(
         "a top-level const of the name is no error",
         "const s = document.createElement('script'); s.textContent = 'const llm = window.llm; window.mine = llm;';"

@@ -281,6 +281,9 @@ class MemoryStore:
         def delete(connection: sqlite3.Connection) -> int:
             count = connection.execute(f"DELETE FROM entries WHERE {where}", values).rowcount  # noqa: S608
             connection.execute(f"DELETE FROM sessions WHERE {where}", values)  # noqa: S608
+            if count:
+                # A deleted row stays in the index, marked as such, until its parts are merged.
+                connection.execute("INSERT INTO trigrams (trigrams) VALUES ('optimize')")
             return count
 
         if await self._database.write(delete):

@@ -408,6 +408,16 @@ async def test_what_was_cleared_is_not_on_the_disk_any_more(tmp_path: Path, how:
     await memory.close()
 
 
+async def test_the_index_forgets_what_was_cleared(memory: Memory, tmp_path: Path) -> None:
+    for number in range(20):
+        await memory.add(BLOG, entry(f"ordinary {number}"))
+    await memory.add(BLOG, entry("zqjxw", sessionId="secret"))
+    assert b"zqj" in everything(tmp_path)
+    await memory.clear(BLOG, session_id="secret")
+    assert b"zqj" not in everything(tmp_path)
+    assert len(await memory.entries(BLOG, search="ordinary")) == 20
+
+
 async def test_a_damaged_file_is_said(tmp_path: Path) -> None:
     first = Memory(tmp_path)
     await first.add(BLOG, entry("kept"))
