@@ -26,7 +26,6 @@ class PullReader:
         self._totals = dict(sizes)
         self._completed: dict[str, int] = {}
         self._status = ""
-        self._shown = 0
         self._share = 0.0
         self.is_done = False
         """The model is there."""
@@ -57,9 +56,9 @@ class PullReader:
         total = sum(self._totals.values())
         done = total if self.is_done else sum(self._completed.values())
         self._share = max(self._share, done / total if total else 0.0)
-        self._shown = max(self._shown, done, int(self._share * total))
+        shown = max(done, int(self._share * total))
         verifying = self._status.startswith("verifying")
-        return PullProgress(self._status, min(self._shown, total), total, verifying=verifying)
+        return PullProgress(self._status, min(shown, total), total, verifying=verifying)
 
     def _failure(self, error: Any) -> PeerSkyError:
         return pull_error(error if isinstance(error, str) else "it failed", self._model)
