@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
 MAKER = ROOT / "tools" / "random_gguf.py"
@@ -20,6 +21,10 @@ CACHE = ROOT / "tests" / ".cache"
 sys.path.insert(0, str(ROOT))
 
 ModelMaker = Callable[..., Path]
+
+# How fast examples are made depends on what else the machine does, and says nothing of the program.
+settings.register_profile("peersky", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("peersky")
 
 # No test may touch the keyring of whoever runs it.
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Final
 from PyQt6.QtCore import QUrl, pyqtSignal
 from PyQt6.QtWebEngineCore import QWebEnginePage
 
-from peersky.core.origins import OWN_SCHEMES
+from peersky.core.origins import BROWSER, OPAQUE, OWN_SCHEMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from PyQt6.QtCore import QObject
     from PyQt6.QtWebEngineCore import QWebEngineProfile
+
+    from peersky.core.origins import Origin
 
 _Level = QWebEnginePage.JavaScriptConsoleMessageLevel
 _LEVELS: Final = {_Level.WarningMessageLevel: "warning", _Level.ErrorMessageLevel: "error"}
@@ -30,24 +32,42 @@ class BrowserNavigations:
 
     A typed address that a server redirects to ``peersky:`` reaches the scheme handler looking exactly like a typed
     ``peersky:`` address: no initiator. So a navigation without initiator counts as the browser's own only if a page
-    announced it here, which it does for typed addresses, back, forward and reload, and never for redirects.
+    announced it here, which it does for typed addresses, back, forward and reload, and never for redirects. And a link
+    of a trusted page that a server redirects has that page as initiator: such a load is disowned here.
     """
 
     def __init__(self) -> None:
         self._announced: dict[int, QUrl] = {}
+        self._disowned: dict[int, QUrl] = {}
 
     def announce(self, page: int, url: QUrl | None) -> None:
         """The next main-frame load of a page; None where it is none of the browser's own to one of our schemes."""
-        self._announced.pop(page, None)
-        if url is not None and url.scheme() in OWN_SCHEMES:
-            self._announced[page] = _bare(url)
+        self._note(page, self._announced, url)
 
-    def take(self, url: QUrl) -> bool:
-        """Whether the load of this address was announced; counts once."""
-        page = next((page for page, announced in self._announced.items() if announced == _bare(url)), None)
-        if page is not None:
-            del self._announced[page]
-        return page is not None
+    def disown(self, page: int, url: QUrl) -> None:
+        """A server of another scheme sends a page's main frame to this address: nobody of ours asked for it."""
+        self._note(page, self._disowned, url)
+
+    def _note(self, page: int, where: dict[int, QUrl], url: QUrl | None) -> None:
+        self._announced.pop(page, None)
+        self._disowned.pop(page, None)
+        if url is not None and url.scheme() in OWN_SCHEMES:
+            where[page] = _bare(url)
+
+    def asker(self, url: QUrl, initiator: Origin | None) -> Origin:
+        """Who navigates to an address of ours. An announcement counts once."""
+        if _take(self._disowned, url):
+            return OPAQUE
+        if initiator is not None:
+            return initiator
+        return BROWSER if _take(self._announced, url) else OPAQUE
+
+
+def _take(noted: dict[int, QUrl], url: QUrl) -> bool:
+    page = next((page for page, there in noted.items() if there == _bare(url)), None)
+    if page is not None:
+        del noted[page]
+    return page is not None
 
 
 def _bare(url: QUrl) -> QUrl:
@@ -69,6 +89,9 @@ class PeerSkyPage(QWebEnginePage):
     ) -> None:
         super().__init__(profile, parent)
         self._navigations, self._on_error = navigations, on_error
+        # Where the main frame is on its way to, until it is there.
+        self._pending = QUrl()
+        self.loadFinished.connect(self._arrived)
 
     def acceptNavigationRequest(self, url: QUrl, type: QWebEnginePage.NavigationType, isMainFrame: bool) -> bool:  # noqa: A002
         try:
@@ -87,7 +110,20 @@ class PeerSkyPage(QWebEnginePage):
         self.console_message.emit(_LEVELS.get(level, "info"), message or "", lineNumber, sourceID or "")
 
     def accepts(self, url: QUrl, kind: QWebEnginePage.NavigationType, is_main_frame: bool) -> bool:
-        """Whether a navigation may go on: all may, but subclasses may add rules."""
-        if is_main_frame:
+        """Whether a navigation may go on: all may, but subclasses may add rules.
+
+        What Qt calls a redirect may be a server's, or a page's own reload or ``location.replace``. A server's comes
+        while a load is on its way.
+        """
+        if not is_main_frame:
+            return True
+        from_elsewhere = self._pending.isValid() and self._pending.scheme() != "peersky"
+        if kind == _Type.NavigationTypeRedirect and from_elsewhere:
+            self._navigations.disown(id(self), url)
+        else:
             self._navigations.announce(id(self), url if kind in _BY_THE_BROWSER else None)
+        self._pending = url
         return True
+
+    def _arrived(self) -> None:
+        self._pending = QUrl()

@@ -77,8 +77,7 @@ class StampingInterceptor(QWebEngineUrlRequestInterceptor):
             return Asker(parse_origin(initiator) if initiator else OPAQUE)
         resource, _, top_text = rest.partition(" ")
         if resource == "main-frame":
-            own = BROWSER if self._navigations.take(url) else OPAQUE
-            origin = parse_origin(initiator) if initiator else own
+            origin = self._navigations.asker(url, parse_origin(initiator) if initiator else None)
             return Asker(origin, origin, resource)
         return Asker(parse_origin(initiator) if initiator else OPAQUE, parse_origin(top_text), resource)
 
