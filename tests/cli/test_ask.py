@@ -45,7 +45,7 @@ def test_temperature_zero_repeats_itself(cli: Cli, tiny_model: str) -> None:
 
 def test_a_model_is_named_from_where_the_user_is(cli: Cli, tiny_model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(tiny_model).parent)
-    assert cli.run("ask", "--model", "tiny.gguf", "--max-tokens", "2", "hello").code == 3
+    assert cli.run("ask", "--model", Path(tiny_model).name, "--max-tokens", "2", "hello").code == 3
 
 
 def test_no_engine_is_left_behind(cli: Cli, tiny_model: str) -> None:

@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from peersky.qt.driver import PageDriver
     from tests.e2e.conftest import Product
 
-# Counts how often the answer grew, so that the test sees it stream.
+# Notes each length that the answer had on its way, so that the test sees it stream.
 ASK = """
     window.growth = new Set();
     const log = document.getElementById('log');
-    new MutationObserver(() => window.growth.add(log.textContent.length))
-      .observe(log, {childList: true, subtree: true, characterData: true});
+    new MutationObserver(() => {
+      const [, answer] = log.querySelectorAll('.message');
+      if (answer?.textContent) window.growth.add(answer.textContent.length);
+    }).observe(log, {childList: true, subtree: true, characterData: true});
     const prompt = document.getElementById('prompt');
     prompt.value = 'What is PeerSky?';
     prompt.dispatchEvent(new Event('input', {bubbles: true}));
@@ -48,7 +50,7 @@ def test_from_a_fresh_profile_to_an_answer(product: Callable[..., Product]) -> N
     assert "browser" in answer
     assert "peer-to-peer" in answer
     assert "model" in answer
-    assert page.evaluate("return window.growth.size") > 3, "the answer must be seen to grow"
+    assert page.evaluate("return window.growth.size") >= 2, "the answer must be seen to grow"
 
     ended = one.log("generation-end")
     assert [entry["outcome"] for entry in ended] == ["stop"]
