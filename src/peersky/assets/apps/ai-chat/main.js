@@ -5,6 +5,7 @@ import { answerEntry, restore, store, toContinue, toMessages, userEntry } from "
 import { button, copyText, MessageView, Scroller } from "./view.js";
 
 const SETTINGS = "peersky://settings/llm";
+const STARTER = "peersky-starter";
 const ANNOUNCED_CHARACTERS = 600;
 const NEEDS_SETTINGS = [
   "llm_disabled",
@@ -188,7 +189,8 @@ async function showModel() {
     const { model, provider } = await llm.model();
     const place = provider === "openai" ? "a service on the network" : "on this computer";
     // A model of the user's own is named by its file: the name will do.
-    at("model").textContent = `${model.split(/[\\/]/).at(-1)} · ${place}`;
+    const name = model === STARTER ? "Starter model, a demonstration" : model.split(/[\\/]/).at(-1);
+    at("model").textContent = `${name} · ${place}`;
     at("model").hidden = false;
   } catch {
     // The name is a courtesy; what is wrong with the model is said when it is asked.
