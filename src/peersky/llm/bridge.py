@@ -175,6 +175,7 @@ class Bridge:
             await stack.enter_async_context(self._queues[provider.kind].turn(origin))
             self._log(
                 "generation-start",
+                number=generation.number,
                 origin=str(origin),
                 provider=provider.kind,
                 model=model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,12 +35,13 @@ def _text_of(content: Any) -> str:
 
 @dataclass(slots=True, eq=False)
 class Generation:
-    """One answer."""
+    """One answer. ``number`` joins its lines in the log."""
 
     origin: Origin
     provider: str
     model: str
     stopper: asyncio.Timeout
+    number: int = field(default_factory=itertools.count(1).__next__)
     started_s: float = field(default_factory=time.monotonic)
     first_token_ms: int | None = None
     usage: Usage | None = None
@@ -70,6 +72,7 @@ class Generation:
         """What the log tells at the end."""
         usage = self.usage
         return {
+            "number": self.number,
             "origin": str(self.origin),
             "provider": self.provider,
             "model": self.model,

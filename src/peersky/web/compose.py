@@ -71,12 +71,7 @@ class Services:
             lambda: settings.flag("llm.memoryEnabled"),
             lambda sentence: logbook.record("memory.notice", text=sentence),
         )
-        api = LocalAiApi(settings, self.local_ai)
-        apis: dict[str, list[Route]] = {
-            "home": api.home_routes(),
-            "settings": [*api.settings_routes(), *memory_routes(self.memory)],
-            "logs": LogsApi(logbook, settings).routes(),
-        }
+        apis = internal_apis(settings, logbook, self.local_ai, self.memory)
         self.apps: dict[str, ASGIApp] = {
             "peersky": make_pages_app(settings, self.bridge, self.policy, ASSETS, apis),
             "llm": with_memory(make_llm_app(self.bridge, self.policy), self.memory, self.policy),
@@ -100,6 +95,18 @@ class Services:
                 await self.memory.close()
             finally:
                 logging.getLogger().removeHandler(self._log_handler)
+
+
+def internal_apis(
+    settings: SettingsStore, logbook: Logbook, local_ai: LocalAi, memory: MemoryStore
+) -> dict[str, list[Route]]:
+    """The APIs of the browser's own pages, by host, beside those that :func:`make_pages_app` makes itself."""
+    api = LocalAiApi(settings, local_ai)
+    return {
+        "home": api.home_routes(),
+        "settings": [*api.settings_routes(), *memory_routes(memory)],
+        "logs": LogsApi(logbook, settings).routes(),
+    }
 
 
 async def open_services(profile: Profile, prompts: PromptPort, notify: NotifyPort | None = None) -> Services:

@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from peersky.core.errors import InvalidRequest
+from peersky.core.errors import InvalidRequest, PeerSkyError
 from peersky.core.settings_schema import setting
+from peersky.llm.choice import KEY
 from peersky.llm.connections import Candidate
 from peersky.llm.downloads import Download
 from peersky.llm.engine import free_memory_bytes
@@ -49,6 +50,7 @@ class LocalAiApi:
         return [
             Route("/models", self._models, methods=["POST"]),
             Route("/llm-test", self._test, methods=["POST"]),
+            Route("/llm-key", self._forget_key, methods=["POST"]),
             Route("/llm-save", self._save, methods=["POST"]),
             *self.home_routes(),
             Route("/downloads", self._steer, methods=["POST"]),
@@ -61,17 +63,25 @@ class LocalAiApi:
         return [Route("/downloads", self._list, methods=["GET"])]
 
     async def _models(self, request: Request) -> Response:
-        """``{provider, baseURL, apiKey?}`` → what is installed or offered there; ``keySet``: a key is stored for it."""
+        """``{provider, baseURL, apiKey?}`` → what is installed or offered there.
+
+        ``problem`` says why there are none; ``keySet``, whether a key is stored for the address.
+        """
         candidate = _candidate(await json_object(request))
-        key_set = await asyncio.to_thread(self._settings.has_secret, "llm.apiKey", candidate.base_url)
-        found = await self._connections.models(candidate)
-        return JSONResponse(
-            {
-                "models": [model.as_object() for model in found],
-                "freeMemoryBytes": free_memory_bytes(),
-                "keySet": key_set,
-            }
-        )
+        key_set = await asyncio.to_thread(self._settings.has_secret, KEY, candidate.base_url)
+        reply: dict[str, Any] = {"models": [], "freeMemoryBytes": free_memory_bytes(), "keySet": key_set}
+        try:
+            reply["models"] = [model.as_object() for model in await self._connections.models(candidate)]
+        except PeerSkyError as error:
+            reply["problem"] = error.as_object()
+        return JSONResponse(reply)
+
+    async def _forget_key(self, request: Request) -> Response:
+        """``{baseURL}``: forget the key of that address."""
+        base_url = text_of(await json_object(request), "baseURL")
+        setting("llm.baseURL").check(base_url)
+        await asyncio.to_thread(self._settings.set_secret, KEY, base_url, None)
+        return JSONResponse({})
 
     async def _test(self, request: Request) -> Response:
         return JSONResponse(await self._connections.test(_candidate(await json_object(request))))
@@ -138,7 +148,7 @@ def _candidate(body: Mapping[str, Any]) -> Candidate:
         raise InvalidRequest("The option baseURL must be a text.", param="llm.baseURL")
     if provider != "builtin":
         setting("llm.baseURL").check(base_url)
-    return Candidate(provider, base_url, None if key is None else str(setting("llm.apiKey").check(key)))
+    return Candidate(provider, base_url, None if key is None else str(setting(KEY).check(key)))
 
 
 def _local_kind(kind: str) -> str:

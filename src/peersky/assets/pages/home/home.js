@@ -1,7 +1,8 @@
 // The home page's half of the conversation with peersky://home/api/: shows what state local AI is in (llm-status)
-// turns it on with the built-in model when the user says so (llm-enable), and lets a crashed engine start again.
+// turns it on with the built-in model when the user says so (llm-enable), lets a crashed engine start again, and tells
+// of a download that runs (downloads).
 
-const { request } = globalThis.PeerSky;
+const { duration, follow, request } = globalThis.PeerSky;
 
 const STARTER = "peersky-starter";
 const STARTER_NOTE =
@@ -9,7 +10,7 @@ const STARTER_NOTE =
   "For real work, choose a larger model in the settings.";
 
 const parts = Object.fromEntries(
-  ["ai", "state", "text", "note", "problem", "enable", "restart", "chat"].map((name) => [
+  ["ai", "state", "text", "note", "problem", "download", "enable", "restart", "chat"].map((name) => [
     name,
     document.getElementById(name === "ai" ? "ai" : `ai-${name}`),
   ]),
@@ -29,13 +30,17 @@ function show({ state, look, text, note, action }) {
 }
 
 function showStatus(status) {
-  const where = status.isLocal !== false ? "on this computer" : "through a service on the network";
+  const where =
+    status.isLocal !== false
+      ? `${status.model} answers on this computer.`
+      : `${status.model} answers, and your questions go to ${status.host}.`;
   const note = status.model === STARTER ? STARTER_NOTE : "";
   const ownModel = status.provider === "builtin" && status.model && status.model !== STARTER;
+  const local = status.isLocal !== false;
   if (status.enabled && status.supported && status.backEnd.state === "crash_loop") {
     show({ state: "Stopped", look: "warn", text: status.backEnd.sentence, action: "restart" });
   } else if (status.enabled && status.supported) {
-    show({ state: "On", look: "on", text: `${status.model} answers ${where}.`, note, action: "chat" });
+    show({ state: "On", look: local ? "on" : "warn", text: where, note, action: "chat" });
   } else if (status.enabled) {
     const text =
       "It is switched on, but the model that the settings name cannot answer here. " +
@@ -50,6 +55,22 @@ function showStatus(status) {
         "on this computer, without a network.";
     show({ state: "Off", look: "", text, note: ownModel ? "" : STARTER_NOTE, action: "enable" });
   }
+}
+
+function showDownloads({ downloads }) {
+  const running = downloads.find(({ state }) => ["queued", "running", "verifying"].includes(state));
+  const interrupted = downloads.find(({ interrupted: was }) => was);
+  if (running) {
+    const { model, percent, secondsLeft } = running;
+    const said = [percent == null ? "" : `${Math.floor(percent)} %`, secondsLeft == null ? "" : `${duration(secondsLeft)} left`];
+    parts.download.textContent = [`Downloading ${model}`, ...said.filter(Boolean)].join(" · ");
+  } else if (interrupted) {
+    parts.download.textContent = `The download of ${interrupted.model} was interrupted; you can go on with it in the settings.`;
+  }
+  parts.download.hidden = !running && !interrupted;
+  // A model that was waited for may answer now.
+  if (!running && showDownloads.ran) refresh();
+  showDownloads.ran = Boolean(running);
 }
 
 function showProblem(error) {
@@ -89,3 +110,4 @@ document.addEventListener("visibilitychange", () => {
   if (!document.hidden) refresh();
 });
 refresh();
+follow("/api/downloads", showDownloads);

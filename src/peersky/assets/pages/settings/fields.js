@@ -9,19 +9,38 @@ const LABELS = {
   "browser.searchURL": "Search address",
   "browser.colorScheme": "Colour scheme",
   "trust.allowlist": "Allowed sites, one on each line",
+  "llm.enabled": "Enable Local LLM API",
+  "llm.baseURL": "Base URL",
+  "llm.apiKey": "API Key",
+  "llm.model": "Model Name",
+  "llm.think": "Thinking",
   "llm.contextLength": "Context length",
   "llm.idleTimeout": "Idle time",
   "llm.parallel": "Answers at once",
   "llm.temperature": "Temperature",
   "llm.maxTokens": "Longest answer",
 };
-const CHOICES = { system: "As the system", light: "Light", dark: "Dark", "": "Automatic" };
+const CHOICES = {
+  system: "As the system",
+  light: "Light",
+  dark: "Dark",
+  "": "Automatic",
+  off: "Off",
+  on: "On",
+  low: "A little",
+  medium: "Medium",
+  high: "Thoroughly",
+};
 const UNITS = { s: "seconds" };
 
 const idOf = (key) => key.replaceAll(".", "-");
 
 function control(setting, common) {
   const { value } = setting;
+  if (setting.type === "secret") {
+    // Never filled: the page does not learn a secret, only whether there is one.
+    return el("input", { ...common, type: "password", autocomplete: "off", spellcheck: "false" });
+  }
   if (setting.type === "bool") {
     return el("input", { ...common, type: "checkbox", class: "switch", role: "switch", checked: value });
   }
@@ -79,6 +98,9 @@ function read(setting, input) {
       return input.value === "" ? null : input.valueAsNumber;
     case "list":
       return input.value.split("\n").map((line) => line.trim()).filter(Boolean);
+    case "secret":
+      // Empty: the stored one stays.
+      return input.value.trim() || undefined;
     default:
       return input.value.trim();
   }
@@ -96,8 +118,8 @@ export function collect(form, settings) {
   return changes;
 }
 
-// Stores changes. Resolves with the new settings; on a refusal marks the field at fault and resolves with null.
-export async function save(form, changes) {
+// Stores changes. Resolves with the reply; on a refusal marks the field at fault and resolves with null.
+export async function save(form, changes, api = "/api/settings") {
   const result = form.querySelector("#result");
   clearProblems(form);
   if (Object.keys(changes).length === 0) {
@@ -105,12 +127,12 @@ export async function save(form, changes) {
     return null;
   }
   try {
-    const reply = await request("/api/settings", { changes });
+    const reply = await request(api, { changes });
     say(result, "Saved.", "good");
     return reply;
   } catch (error) {
     say(result, error.message, "bad");
-    markProblem(form, error);
+    markProblem(error);
     return null;
   }
 }
@@ -121,23 +143,25 @@ export function showNotices(notices) {
   list.hidden = notices.length === 0;
 }
 
-function say(result, text, look) {
+export function say(result, text, look) {
   result.textContent = text;
   result.className = look;
 }
 
-function clearProblems(form) {
+export function clearProblems(form) {
   for (const problem of form.querySelectorAll(".problem")) problem.hidden = true;
   for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
 }
 
-function markProblem(form, error) {
+// Puts an error beside the field it belongs to, and the focus there. Tells whether there is such a field.
+export function markProblem(error) {
   const problem = error.param && document.getElementById(`${idOf(error.param)}-problem`);
-  if (!problem) return;
+  if (!problem) return false;
   problem.textContent = error.message;
   problem.hidden = false;
   problem.closest("details")?.setAttribute("open", "");
   const input = document.getElementById(idOf(error.param));
   input?.setAttribute("aria-invalid", "true");
   input?.focus();
+  return true;
 }

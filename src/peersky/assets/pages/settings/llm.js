@@ -1,50 +1,49 @@
-// peersky://settings/llm: switches local AI on and off and chooses who answers. Reads api/settings, api/llm-status and
-// api/models, writes api/settings. Each back end has one entry in BACK_ENDS and one section of the page.
+// peersky://settings/llm: switches local AI on and off and chooses who answers. Reads api/settings and api/llm-status;
+// saves through api/llm-save, which downloads a model that is missing before it counts. The parts of the page are
+// modules of their own: provider.js, models.js, downloads.js, cloud.js.
 
-import { collect, field, save, showNotices } from "./fields.js";
+import { showCloudDecisions } from "./cloud.js";
+import { DownloadsPart } from "./downloads.js";
+import { clearProblems, collect, field, markProblem, save, say, showNotices } from "./fields.js";
+import { ModelPart } from "./models.js";
+import { PRESETS, ProviderPart } from "./provider.js";
 
-const { bytes, el, request } = globalThis.PeerSky;
+const { request } = globalThis.PeerSky;
 
 const STARTER = "peersky-starter";
-const ADVANCED = ["llm.contextLength", "llm.idleTimeout", "llm.parallel", "llm.temperature", "llm.maxTokens"];
-const BACK_ENDS = {
-  builtin: { name: "the built-in engine" },
-  ollama: { name: "an Ollama server" },
-  openai: { name: "an OpenAI-compatible service" },
-};
-const OTHER_FILE = "file:";
+const ADVANCED = [
+  "llm.contextLength",
+  "llm.idleTimeout",
+  "llm.parallel",
+  "llm.temperature",
+  "llm.maxTokens",
+  "llm.think",
+];
 
 const form = document.getElementById("form");
 const enabled = document.getElementById("enabled");
 const state = document.getElementById("state");
 const useBuiltin = document.getElementById("use-builtin");
 const restart = document.getElementById("restart");
-const modelBox = document.getElementById("models");
-const modelsProblem = document.getElementById("models-problem");
 
 let settings = [];
 let status = {};
+let preset = "";
 
-const valueOf = (key) => settings.find((setting) => setting.key === key)?.value;
+const provider = new ProviderPart(loadModels);
+const model = new ModelPart();
+const advanced = () => settings.filter((setting) => ADVANCED.includes(setting.key));
 
 const hasCrashed = () => status.enabled && status.backEnd.state === "crash_loop";
 
 // What answers now, in words.
 function stateInWords() {
-  const { enabled: on, supported, provider, model, isLocal, reason } = status;
-  const missing = reason === "provider_missing" || (provider !== "builtin" && !supported);
-  if (missing && provider !== "builtin") {
-    const where = valueOf("llm.baseURL");
-    return [
-      "warn",
-      `The settings name ${BACK_ENDS[provider]?.name ?? provider} at ${where} with the model ${model}. ` +
-        "This version of PeerSky answers with its built-in engine only.",
-    ];
-  }
-  if (!on) return ["", `Local AI is off. Switched on, ${model} answers on this computer.`];
-  if (!supported) return ["warn", "Local AI is on, but no model is chosen."];
-  if (hasCrashed()) return ["bad", status.backEnd.sentence];
-  return ["good", `Local AI is on. ${model} answers ${isLocal === false ? "through a service" : "on this computer"}.`];
+  const { enabled: on, supported, model: name, isLocal, reason, host } = status;
+  if (on && hasCrashed()) return ["bad", status.backEnd.sentence];
+  if (reason === "provider_missing") return ["warn", "This version of PeerSky cannot use what the settings name."];
+  if (on && !supported) return ["warn", "Local AI is on, but no model is chosen."];
+  const where = isLocal ? `${name} answers on this computer` : `${name} answers, and your questions go to ${host}`;
+  return on ? ["good", `Local AI is on. ${where}.`] : ["", `Local AI is off. Switched on, ${where}.`];
 }
 
 function showState() {
@@ -57,76 +56,25 @@ function showState() {
   restart.hidden = !hasCrashed();
 }
 
-function facts(model) {
-  const said = [];
-  if (model.sizeBytes) said.push(bytes(model.sizeBytes));
-  if (model.contextLength) said.push(`context ${model.contextLength.toLocaleString()} tokens`);
-  if (!model.present) said.push("not on this computer yet");
-  return [said.join(" · "), model.note].filter(Boolean).join(" — ");
-}
-
-function choice(value, name, note, checked) {
-  return el(
-    "label",
-    { class: "choice" },
-    el("input", { type: "radio", name: "model", value, checked }),
-    el("span", { class: "name" }, name),
-    note ? el("span", { class: "facts" }, note) : null,
+// The form as it is stored.
+function showForm() {
+  provider.show(settings, status.provider);
+  model.show(settings, status.model);
+  preset = provider.preset;
+  document.getElementById("advanced").replaceChildren(
+    ...ADVANCED.map((key) => settings.find((setting) => setting.key === key)).filter(Boolean).map(field),
   );
-}
-
-function showModels(models) {
-  const builtin = models.filter((model) => model.provider === "builtin");
-  const chosen = status.provider === "builtin" ? status.model : STARTER;
-  const listed = builtin.some((model) => model.id === chosen);
-  const path = el("input", {
-    id: "llm-model",
-    type: "text",
-    value: listed ? "" : chosen,
-    placeholder: "/path/to/model.gguf",
-    spellcheck: "false",
-    autocomplete: "off",
-    "aria-describedby": "llm-model-hint llm-model-problem",
-    // Typing a path chooses it.
-    oninput: () => {
-      form.elements.model.value = OTHER_FILE;
-    },
-  });
-  modelBox.replaceChildren(
-    ...builtin.map((model) => choice(model.id, nameOf(model), facts(model), model.id === chosen)),
-    choice(OTHER_FILE, "A GGUF file of my own", null, !listed),
-    el(
-      "div",
-      { class: "field file" },
-      el("label", { for: "llm-model" }, "Path of the file"),
-      path,
-      el("p", { id: "llm-model-hint", class: "hint" }, "The whole path of a model file that ends in .gguf."),
-      el("p", { id: "llm-model-problem", class: "problem", hidden: true }),
-    ),
-  );
-}
-
-const nameOf = (model) => (model.id === STARTER ? "Starter model (a demonstration)" : model.id);
-
-function chosenModel() {
-  const { value } = form.elements.model;
-  return value === OTHER_FILE ? document.getElementById("llm-model").value.trim() : value;
-}
-
-function showAdvanced() {
-  const own = ADVANCED.map((key) => settings.find((setting) => setting.key === key)).filter(Boolean);
-  document.getElementById("advanced").replaceChildren(...own.map(field));
 }
 
 async function loadModels() {
-  try {
-    showModels((await request("/api/models")).models);
-    modelsProblem.hidden = true;
-  } catch (error) {
-    modelsProblem.textContent = error.message;
-    modelsProblem.hidden = false;
-    showModels([]);
+  if (provider.preset !== preset) {
+    // Another back end has other models: the name of the old one would only be wrong.
+    preset = provider.preset;
+    const isStored = PRESETS[preset].provider === status.provider;
+    model.name = isStored ? status.model : preset === "builtin" ? STARTER : "";
   }
+  const reply = await model.load(provider.candidate);
+  if (reply) provider.showKey(reply.keySet);
 }
 
 async function load() {
@@ -135,9 +83,19 @@ async function load() {
     [settings, status] = [reply.settings, now];
     showNotices(reply.notices);
     showState();
-    showAdvanced();
-    await loadModels();
+    showForm();
     form.setAttribute("aria-busy", "false");
+    await Promise.all([loadModels(), showCloudDecisions()]);
+  } catch (error) {
+    state.className = "note bad";
+    state.textContent = error.message;
+  }
+}
+
+async function refreshState() {
+  try {
+    status = await request("/api/llm-status");
+    showState();
   } catch (error) {
     state.className = "note bad";
     state.textContent = error.message;
@@ -148,8 +106,7 @@ async function load() {
 async function apply(changes) {
   try {
     await request("/api/settings", { changes });
-    status = await request("/api/llm-status");
-    showState();
+    await refreshState();
   } catch (error) {
     enabled.checked = !enabled.checked;
     state.className = "note bad";
@@ -171,30 +128,46 @@ restart.addEventListener("click", async () => {
 
 useBuiltin.addEventListener("click", async () => {
   await apply({ "llm.provider": "builtin", "llm.model": STARTER });
-  await loadModels();
+  await load();
 });
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const changes = collect(form, settings);
-  const model = chosenModel();
-  if (!model) {
-    const problem = document.getElementById("llm-model-problem");
-    problem.textContent = "Name the file, or choose a model from the list.";
-    problem.hidden = false;
-    document.getElementById("llm-model").focus();
+  const result = document.getElementById("result");
+  clearProblems(form);
+  if (provider.preset !== "builtin" && !provider.candidate.baseURL) {
+    say(result, "The address is missing.", "bad");
+    markProblem({ param: "llm.baseURL", message: "Type the address of the service." });
     return;
   }
-  if (model !== status.model || status.provider !== "builtin") {
-    Object.assign(changes, { "llm.provider": "builtin", "llm.model": model });
+  if (!model.check()) {
+    say(result, "The model is missing.", "bad");
+    return;
   }
-  const reply = await save(form, changes);
+  say(result, "Saving…", "");
+  const changes = { ...collect(form, advanced()), ...provider.changes, "llm.model": model.name };
+  const reply = await save(form, changes, "/api/llm-save");
   if (!reply) return;
-  settings = reply.settings;
-  status = await request("/api/llm-status");
-  showState();
-  showAdvanced();
-  await loadModels();
+  if (reply.download) say(result, `Saved. ${model.name} is being downloaded.`, "good");
+  if (reply.notes.length) say(result, `Saved. ${reply.notes.join(" ")}`, "warn");
+  const stored = await request("/api/settings");
+  settings = stored.settings;
+  showNotices(stored.notices);
+  form.elements["llm.apiKey"].value = "";
+  await refreshState();
+  if (!reply.pending) {
+    showForm();
+    await loadModels();
+  }
 });
 
+// A model that was waited for may answer now, and the list of what is here has changed.
+new DownloadsPart(async () => {
+  await refreshState();
+  if (form.getAttribute("aria-busy") === "false") await loadModels();
+});
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) Promise.all([refreshState(), showCloudDecisions()]);
+});
 load();
