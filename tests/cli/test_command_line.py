@@ -20,7 +20,7 @@ def bare(cli: Cli, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_alone_it_prints_help(cli: Cli) -> None:
     outcome = bare(cli)
     assert outcome.returncode == 0
-    for command in ("run", "chat", "ask", "settings", "doctor", "eval", "shot"):
+    for command in ("run", "chat", "ask", "models", "settings", "logs", "doctor", "eval", "shot"):
         assert f"    {command} " in outcome.stdout
 
 
@@ -28,7 +28,9 @@ def test_version(cli: Cli) -> None:
     assert bare(cli, "--version").stdout == f"PeerSky {peersky.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [["fly"], ["ask"], ["settings"], ["settings", "set"], ["shot", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["fly"], ["ask"], ["settings"], ["settings", "set"], ["models"], ["models", "pull"], ["shot", "x"]]
+)
 def test_wrong_use_is_said_in_short(cli: Cli, arguments: list[str]) -> None:
     outcome = bare(cli, *arguments)
     assert outcome.returncode == 2
@@ -37,7 +39,9 @@ def test_wrong_use_is_said_in_short(cli: Cli, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["run", "chat", "ask", "settings get", "settings set", "settings unset", "doctor", "eval", "shot"]
+    "words",
+    ["run", "chat", "ask", "settings get", "settings set", "settings unset", "doctor", "eval", "shot", "logs"]
+    + [f"models {verb}" for verb in ("list", "pull", "rm", "show", "import")],
 )
 def test_every_command_takes_a_profile(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):

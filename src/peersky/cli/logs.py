@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -38,12 +38,10 @@ def add_to(commands: Any, common: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print, and follow."""
     file = open_profile(options.profile).log_file
+    count = max(0, options.lines)
     try:
-        for line in last_lines(file, max(0, options.lines)):
-            _print(line, options.json)
-        if options.follow:
-            for line in follow(file):
-                _print(line, options.json)
+        for line in follow(file, count) if options.follow else last_lines(file, count):
+            print(line.decode("utf-8", "replace") if options.json else entry_text(line), flush=True)
     except OSError as error:
         raise unusable(error, file, "read") from error
     return 0
@@ -52,34 +50,38 @@ def run(options: argparse.Namespace) -> int:
 def last_lines(file: Path, count: int) -> list[bytes]:
     """The last entries, from the file and the older one beside it."""
     lines: deque[bytes] = deque(maxlen=count)
-    for part in (file.with_name(file.name + ".1"), file):
+    for part in (_older(file), file):
         if part.exists():
             lines.extend(part.read_bytes().splitlines())
     return list(lines)
 
 
-def follow(file: Path, pause_s: float = PAUSE_S) -> Iterator[bytes]:
-    """Entries as they are written from now on, without end; over the change to a new file, too."""
-    stream, rest = _open_at_end(file), b""
-    while True:
-        data = stream.read() if stream else b""
-        *lines, rest = (rest + data).split(b"\n")
-        yield from lines
-        if not data:
+def follow(file: Path, count: int, pause_s: float = PAUSE_S) -> Generator[bytes, None, None]:
+    """The last entries, then those that are written from now on, without end and over the change to a new file."""
+    stream = file.open("rb") if file.exists() else None
+    try:
+        *lines, rest = (stream.read() if stream else b"").split(b"\n")
+        before = _older(file).read_bytes().splitlines() if _older(file).exists() else []
+        yield from (before + lines)[-count:] if count else []
+        while True:
+            data = stream.read() if stream else b""
+            *lines, rest = (rest + data).split(b"\n")
+            yield from lines
+            if data:
+                continue
             time.sleep(pause_s)
             if _replaced(file, stream):
                 if stream:
                     yield from (rest + stream.read()).splitlines()
                     stream.close()
                 stream, rest = file.open("rb"), b""
+    finally:
+        if stream:
+            stream.close()
 
 
-def _open_at_end(file: Path) -> BinaryIO | None:
-    if not file.exists():
-        return None
-    stream = file.open("rb")
-    stream.seek(0, 2)
-    return stream
+def _older(file: Path) -> Path:
+    return file.with_name(file.name + ".1")
 
 
 def _replaced(file: Path, stream: BinaryIO | None) -> bool:
@@ -97,18 +99,13 @@ def _identity(stream: BinaryIO) -> tuple[int, int]:
     return status.st_ino, status.st_dev
 
 
-def _print(line: bytes, as_json: bool) -> None:
-    text = line.decode("utf-8", "replace")
-    print(text if as_json else entry_text(text), flush=True)
-
-
-def entry_text(line: str) -> str:
+def entry_text(line: bytes) -> str:
     """An entry for people: time, kind, and what else it says. Control characters, which could steer a terminal, go."""
     try:
         entry = json.loads(line)
         at, kind = str(entry.pop("at"))[:19].replace("T", " "), str(entry.pop("kind"))
-    except (ValueError, KeyError, AttributeError):
-        return _CONTROLS.sub(" ", line)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return _CONTROLS.sub(" ", line.decode("utf-8", "replace"))
     said = [f"{name}={_value(value)}" for name, value in entry.items() if value not in (None, "", [])]
     return _CONTROLS.sub(" ", f"{at}  {kind:<18}  {'  '.join(said)}".rstrip())
 

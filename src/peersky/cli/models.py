@@ -76,7 +76,6 @@ def run_pull(options: argparse.Namespace) -> int:
         finally:
             bar.end()
         if download["state"] == "done":
-            session.call(lambda client: client.steer_download(download["id"], "dismiss"))
             model = session.call(lambda client: client.show_model(download["model"]))
             print(f"{download['model']} is here: {size_text(model['sizeBytes'])}. {_memory(model)}".rstrip())
             return 0
@@ -133,7 +132,7 @@ def run_show(options: argparse.Namespace) -> int:
         if value:
             print(f"{name:<13}{' '.join(str(value).split())}")
     for layer in model["layers"]:
-        print(f"{layer['kind']:<13}{size_text(layer['size']):>9}  {layer['digest']}")
+        print(f"- {layer['kind']:<11}{size_text(layer['size']):>9}  {layer['digest']}")
     return 0
 
 
