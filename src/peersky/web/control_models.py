@@ -2,7 +2,7 @@
 
 ``/models``             what is here, and what it takes on the disk
 ``/models/show``        ``?name=``: one model in full
-``/models/remove``      POST ``{"name": …}``
+``/models/remove``      POST ``{"name": …}``; an unfinished download of it is cancelled
 ``/models/import``      POST ``{"file": …, "name": … or null}``
 ``/downloads``          GET all; POST ``{"provider": …, "model": …}``: start, or join the one that there is
 ``/downloads/ID``       POST ``{"action": "pause" | "resume" | "cancel" | "dismiss"}``
@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from peersky.core.errors import InvalidRequest, NotFound
+from peersky.core.errors import InvalidRequest, NotFound, NotSupported
 from peersky.llm.download import Download
 from peersky.llm.engine import free_memory_bytes
 from peersky.web.event_stream import Report, Unsubscribe, event_stream
@@ -60,7 +60,20 @@ class ModelControl:
 
     async def _remove(self, request: Request) -> Response:
         name = text_of(await json_object(request), "name")
-        return JSONResponse({"freedBytes": await self._services.builtin.remove(name)})
+        builtin, downloads = self._services.builtin, self._services.downloads
+        known = builtin.canonical_name(name)
+        unfinished = [
+            d for d in downloads.list() if (d.provider, d.model) == (builtin.kind, known) and d.state != "done"
+        ]
+        for download in unfinished:
+            downloads.cancel(download.id)
+        try:
+            freed = await builtin.remove(name)
+        except NotSupported as error:
+            if not unfinished or error.reason != "model_missing":
+                raise
+            freed = 0
+        return JSONResponse({"freedBytes": freed})
 
     async def _import(self, request: Request) -> Response:
         body = await json_object(request)

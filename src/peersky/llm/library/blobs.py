@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ HASH_STEP_BYTES: Final = 32 * 1024 * 1024
 
 COPY_STEP_BYTES: Final = 8 * 1024 * 1024
 LOCK_PAUSE_S: Final = 0.5
+LEFT_BEHIND_S: Final = 86_400
 FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Report = Callable[[int], None]
@@ -54,17 +56,18 @@ async def digest_of(file: Path, report: Report = lambda done: None) -> str:
     done = 0
 
     def step() -> int:
-        stream.seek(done)
-        left = HASH_STEP_BYTES
-        while left and (chunk := stream.read(min(left, 1024 * 1024))):
-            hasher.update(chunk)
-            left -= len(chunk)
+        # Opened anew each time: somebody who presses pause leaves no open file behind.
+        with file.open("rb") as stream:
+            stream.seek(done)
+            left = HASH_STEP_BYTES
+            while left and (chunk := stream.read(min(left, 1024 * 1024))):
+                hasher.update(chunk)
+                left -= len(chunk)
         return HASH_STEP_BYTES - left
 
-    with await asyncio.to_thread(file.open, "rb") as stream:
-        while read := await asyncio.to_thread(step):
-            done += read
-            report(done)
+    while read := await asyncio.to_thread(step):
+        done += read
+        report(done)
     return "sha256:" + hasher.hexdigest()
 
 
@@ -146,9 +149,17 @@ class Blobs:
 
     def discard(self, layer: Layer) -> None:
         """Throw away what an unfinished download of this layer left. Blocking."""
-        for file in (self.partial(layer), self.state_file(layer), self._lock_file(layer)):
+        state = self.state_file(layer)
+        for file in (self.partial(layer), state, state.with_suffix(".tmp"), self._lock_file(layer)):
             with contextlib.suppress(OSError):
                 file.unlink()
+
+    def tidy(self) -> None:
+        """Delete temporary files that a process left which was killed a day ago or earlier. Blocking."""
+        for file in self.folder.glob(".sha256-*.tmp"):
+            with contextlib.suppress(OSError):
+                if file.stat().st_mtime < time.time() - LEFT_BEHIND_S:
+                    file.unlink()
 
     def remove(self, layer: Layer) -> int:
         """Delete the file of a layer, or forget where Ollama has it; the bytes this freed. Blocking.

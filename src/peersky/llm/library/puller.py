@@ -14,11 +14,13 @@ from peersky.core.manifest import TEXTS, WEIGHTS, Layer, Manifest, check_runnabl
 from peersky.core.model_names import ModelName
 from peersky.llm.gguf_head import GgufHead, HeadIncomplete, read_head, read_head_of_part
 from peersky.llm.library.architectures import check_architecture
+from peersky.llm.library.blobs import disk_error
 from peersky.llm.library.hugging_face import ENDPOINT, find_on_hub
 from peersky.llm.library.registry import STALL_S, Fetcher, Source, find_in_registry
 from peersky.llm.library.store import ModelStore
 from peersky.llm.library.transfer import MIB, Transfer, TransferOptions
 from peersky.llm.providers.base import PullProgress
+from peersky.system.files import make_directory
 
 DISK_MARGIN: Final = 1.05
 MAX_HEAD_BYTES: Final = 64 * MIB
@@ -71,6 +73,7 @@ class Puller:
         Raises:
             NotSupported: there is no such model (``model_missing``), or the engine cannot run it.
             QuotaExceeded: ``disk_full``: it does not fit on the disk; with the numbers.
+            ProfileUnusable: the disk cannot be written.
             BackendFailed: the server cannot be reached, the connection broke again and again, or what came was wrong.
         """
         report(PullProgress(f"Looking for {name}"))
@@ -88,9 +91,11 @@ class Puller:
             for layer in manifest.of(*WEIGHTS):
                 check = (lambda head: check_architecture(head, name)) if layer.kind == "model" else None
                 await self._bring(layer, source, tally, check)
-        except (NotSupported, ModelFileInvalid):
+        except NotSupported:
             await asyncio.to_thread(self._store.discard, name)
             raise
+        except OSError as error:
+            raise disk_error(error, self._store.folder) from error
         await asyncio.to_thread(self._store.publish, name, manifest)
         report(PullProgress(f"{name} is here", tally.total, tally.total))
 
@@ -110,7 +115,8 @@ class Puller:
 
     def _check_disk(self, name: ModelName, manifest: Manifest) -> None:
         blobs = self._store.blobs
-        blobs.folder.mkdir(parents=True, exist_ok=True)
+        make_directory(blobs.folder)
+        blobs.tidy()
         need = 0
         for layer in manifest.used:
             if blobs.locate(layer) is None and not blobs.is_offered(layer):

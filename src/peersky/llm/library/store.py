@@ -172,7 +172,7 @@ class ModelStore:
             check_architecture(head, None)
             layer = Layer("model", await digest_of(file), head.size_bytes)
             if self.blobs.locate(layer) is None:
-                await self.blobs.add_file(file, layer)
+                await self.blobs.add_file(file, layer, digest_known=True)
         except OSError as error:
             raise unusable(error, file, "import") from error
         raw = make_manifest(None, [layer])
