@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import http.server
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from PyQt6.QtCore import QObject
 from PyQt6.QtTest import QTest
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from PyQt6.QtWebEngineCore import QWebEngineProfile
 
     from peersky.core.trust import Policy
+    from peersky.llm.downloads import Download
     from peersky.qt.page import PeerSkyPage
     from tests.qt.conftest import World
 
+
+T = TypeVar("T")
 
 # PyQt's stubs take the functions of this namespace for methods.
 KEYBOARD: Any = QTest
@@ -38,6 +41,9 @@ class WindowHost:
         self.settings = SettingsStore(folder / "settings.json", SecretStore(folder / "secrets.json"))
         self.settings.subscribe(self.activity.settings_changed.emit)
         self.stopped: list[str] = []
+        self.downloads: list[Download] = []
+        self.steps: list[tuple[str, str]] = []
+        self.used_builtin = 0
         self.profile.setDownloadPath(str(folder / "downloads"))
 
     @property
@@ -52,6 +58,19 @@ class WindowHost:
 
     def stop_generation(self, origin: str) -> None:
         self.stopped.append(origin)
+
+    def model_downloads(self) -> list[Download]:
+        return self.downloads
+
+    def steer_download(self, step: str, download_id: str) -> None:
+        self.steps.append((step, download_id))
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop of the services."""
+        return self._world.services.call(work).result(10)
+
+    def use_builtin(self) -> None:
+        self.used_builtin += 1
 
 
 async def page_app(scope: Any, receive: Any, send: Any) -> None:

@@ -161,11 +161,12 @@ class AddressBar(QFrame):
         self.zoom_button.setAccessibleName(f"Zoom {percent} percent, press for 100 percent")
         self.zoom_button.setToolTip("Back to 100 % (Ctrl+0)")
 
-    def show_sign(self, sign: Sign, model: str) -> None:
+    def show_sign(self, sign: Sign, model: str, service: str = "") -> None:
         """Show whether the page can use the model.
 
         Args:
             model: the model's name and where it runs, "NAME on this computer".
+            service: the host that questions go to; empty while they stay on this computer.
         """
         self._sign, self._model = sign, model
         button = self.sign_button
@@ -177,10 +178,10 @@ class AddressBar(QFrame):
                 button.setText("AI off")
                 label = "Local AI is off; this page could use it"
             case Sign.READY:
-                button.setText("AI")
+                button.setText(f"AI at {service}" if service else "AI")
                 label = f"This page can use your model {model}"
             case Sign.BUSY:
-                button.setText("Answering…")
+                button.setText(f"{service} is answering…" if service else "Answering…")
                 label = f"This page is using your model {model}"
             case Sign.NONE:
                 pass

@@ -31,14 +31,16 @@ def run(profile: Profile, url: str | None) -> int:
         ProfileUnusable: the profile is in use, or cannot be used.
     """
     application = create_application(headless=False, on_error=_log.error)
+    from peersky.qt.notifier import DesktopNotifier
     from peersky.qt.runtime import Runtime
     from peersky.qt.window import WindowPrompts, run_window
 
     interrupts = _QuitOnSignal(application)
     prompts = WindowPrompts()
-    runtime = Runtime(profile, prompts)
+    notifier = DesktopNotifier()
+    runtime = Runtime(profile, prompts, notifier)
     try:
-        return run_window(runtime, url, prompts)
+        return run_window(runtime, url, prompts, notifier)
     finally:
         interrupts.close()
         runtime.close()

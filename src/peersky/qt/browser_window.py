@@ -26,7 +26,8 @@ from peersky.qt.downloads import DownloadsBar
 from peersky.qt.full_screen import FullScreen
 from peersky.qt.icons import IconButton
 from peersky.qt.menus import CONNECTIONS, add_tab_numbers, copy_text, make_actions, make_menu, make_panel
-from peersky.qt.model_sign import model_text, page_origin, sign_for
+from peersky.qt.model_downloads import ModelDownloadsBar
+from peersky.qt.model_sign import model_text, page_origin, service_host, sign_for
 from peersky.qt.tab import Tab
 from peersky.qt.tab_strip import TabStrip
 from peersky.qt.theme import current_colors, style_sheet
@@ -80,6 +81,7 @@ class BrowserWindow(QMainWindow):
         self.progress.setFixedHeight(3)
         self.stack = QStackedWidget(self)
         self.downloads = DownloadsBar(self)
+        self.model_downloads = ModelDownloadsBar(self)
         central = QWidget(self)
         layout = QVBoxLayout(central)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -87,6 +89,7 @@ class BrowserWindow(QMainWindow):
         for widget in (self.strip, self.toolbar, self.progress):
             layout.addWidget(widget)
         layout.addWidget(self.stack, 1)
+        layout.addWidget(self.model_downloads)
         layout.addWidget(self.downloads)
         self.setCentralWidget(central)
         self.page_full_screen = FullScreen(self, (self.strip, self.toolbar, self.progress))
@@ -264,7 +267,7 @@ class BrowserWindow(QMainWindow):
         """Show whether the page in front can use the model, and whether it does."""
         settings = self.browser.host.settings
         sign = self.sign()
-        self.address.show_sign(sign, model_text(settings) if sign is not Sign.NONE else "")
+        self.address.show_sign(sign, model_text(settings), service_host(settings))
 
     def sign(self) -> Sign:
         """The sign of the page in front."""
@@ -329,12 +332,15 @@ class BrowserWindow(QMainWindow):
         if sign is Sign.OFF:
             sentences = ["Local AI is off.", f"{origin} could use your model if you turn it on."]
         else:
-            model = model_text(self.browser.host.settings)
+            settings = self.browser.host.settings
+            service = service_host(settings)
             sentences = [
                 f"{origin} may ask your model.",
-                f"Model: {model}",
+                f"Model: {model_text(settings)}",
                 "It does not see your files or what other sites asked.",
             ]
+            if service:
+                sentences.insert(2, f"What it asks leaves this computer: it goes to {service}.")
         entries = {"&Local AI settings": self.commands.llm_settings}
         if sign is Sign.BUSY:
             entries = {"&Stop the answer": self._stop_answer, **entries}

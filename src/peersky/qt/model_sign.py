@@ -40,8 +40,16 @@ def model_text(settings: SettingsStore) -> str:
     """The model that answers and where it runs: "qwen3:4b on this computer"."""
     name = settings.text("llm.model")
     if settings.text("llm.provider") == "builtin":
-        name = "PeerSky starter (demonstration)" if name == STARTER_MODEL else name
-        return f"{name} on this computer"
+        is_starter = name == STARTER_MODEL or not settings.is_stored("llm.model")
+        name = "PeerSky starter (demonstration)" if is_starter else name
+    service = service_host(settings)
+    return f"{name} at {service}" if service else f"{name} on this computer"
+
+
+def service_host(settings: SettingsStore) -> str:
+    """The host that questions go to; empty while they stay on this computer."""
+    if settings.text("llm.provider") == "builtin":
+        return ""
     host = urlsplit(settings.text("llm.baseURL")).hostname or ""
     host = f"[{host}]" if ":" in host else host
-    return f"{name} on this computer" if is_loopback(host) else f"{name} at {host}"
+    return "" if is_loopback(host) else host

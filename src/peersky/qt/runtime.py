@@ -6,11 +6,13 @@ QApplication must exist (:func:`peersky.qt.application.create_application`).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
+from peersky.core.errors import NotFound
 from peersky.core.origins import parse_origin
 from peersky.qt.profile import WebProfile
 from peersky.qt.service_thread import ServiceThread
@@ -20,14 +22,16 @@ from peersky.web.compose import Services, open_services
 from peersky.web.control import ControlServer
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
     from concurrent.futures import Future
 
     from PyQt6.QtWebEngineCore import QWebEngineProfile
 
     from peersky.core.origins import Origin
     from peersky.core.trust import Policy
+    from peersky.llm.downloads import Download
     from peersky.qt.page import PeerSkyPage
+    from peersky.system.notify_port import NotifyPort
     from peersky.system.paths import Profile
     from peersky.system.prompt_port import PromptPort
     from peersky.system.settings_store import SettingsStore
@@ -45,6 +49,12 @@ class Activity(QObject):
     settings_changed = pyqtSignal(object)
     """Keys of the settings that changed (a frozenset)."""
 
+    download_changed = pyqtSignal(object)
+    """A :class:`~peersky.llm.downloads.Download` as it is now."""
+
+    unreachable = pyqtSignal(str)
+    """A page's question found no Ollama; the sentence for the user. Comes once."""
+
     open_requested = pyqtSignal(object)
     """The command line asks for a tab with this address, or (None) for the window."""
 
@@ -55,19 +65,20 @@ class Runtime:
     Args:
         profile: the profile directory.
         prompts: how services ask the user; None: nobody is there to ask.
+        notify: how services tell the user something; None: nobody is there to be told.
 
     Raises:
         ProfileUnusable: another process uses the profile, or it cannot be used.
     """
 
-    def __init__(self, profile: Profile, prompts: PromptPort | None = None) -> None:
+    def __init__(self, profile: Profile, prompts: PromptPort | None = None, notify: NotifyPort | None = None) -> None:
         self._closed = False
         self.activity = Activity()
         self._profile = profile
         self._lock = ProfileLock.acquire(profile)
         self._services_thread = ServiceThread()
         try:
-            self.services = self.call(self._open(prompts or NobodyToAsk())).result()
+            self.services = self.call(self._open(prompts, notify)).result()
         except BaseException:
             self._services_thread.stop()
             self._lock.release()
@@ -84,10 +95,14 @@ class Runtime:
         self.activity.settings_changed.connect(self._apply_settings)
         self._unsubscribe = self.settings.subscribe(self.activity.settings_changed.emit)
 
-    async def _open(self, prompts: PromptPort) -> Services:
-        services = await open_services(self._profile, prompts)
+    async def _open(self, prompts: PromptPort | None, notify: NotifyPort | None) -> Services:
+        services = await open_services(self._profile, prompts or NobodyToAsk(), notify)
         self._control = ControlServer(services, "browser", self.activity.open_requested.emit)
         services.bridge.subscribe(lambda origin, count: self.activity.changed.emit(str(origin), count))
+        services.downloads.subscribe(self.activity.download_changed.emit)
+        if prompts is not None:
+            # Without a window the notice would count as shown, and nobody would have seen it.
+            services.local_ai.unreachable.show = self.activity.unreachable.emit
         return services
 
     @property
@@ -114,6 +129,27 @@ class Runtime:
             self.services.bridge.stop(asker)
 
         self._services_thread.submit(stop(parse_origin(origin)), "stop")
+
+    def model_downloads(self) -> Sequence[Download]:
+        """All downloads of models."""
+
+        async def listed() -> Sequence[Download]:
+            return self.services.downloads.list()
+
+        return self.call(listed()).result()
+
+    def steer_download(self, step: str, download_id: str) -> None:
+        """``pause``, ``resume`` or ``cancel`` a download; nothing happens to one that has gone meanwhile."""
+
+        async def steer() -> None:
+            with contextlib.suppress(NotFound):
+                getattr(self.services.downloads, step)(download_id)
+
+        self._services_thread.submit(steer(), "download")
+
+    def use_builtin(self) -> None:
+        """Let the built-in engine answer from now on."""
+        self._services_thread.submit(self.services.local_ai.use_builtin(), "use the built-in engine")
 
     def _apply_settings(self, keys: frozenset[str]) -> None:
         if "trust.allowlist" in keys:

@@ -9,6 +9,7 @@ from PyQt6.QtGui import QGuiApplication
 from PyQt6.QtWebEngineCore import QWebEngineDownloadRequest, QWebEngineNotification, QWebEngineSettings
 from PyQt6.QtWidgets import QApplication, QFileDialog, QMessageBox
 
+from peersky.llm.downloads import Download
 from peersky.qt.browser_window import BrowserWindow
 from peersky.qt.dialogs import site_name
 from peersky.qt.downloads import accept
@@ -17,12 +18,14 @@ from peersky.qt.model_sign import page_origin
 from peersky.qt.notice_bar import NoticeBar
 from peersky.qt.prompts import WindowPrompts
 from peersky.qt.theme import apply_scheme
+from peersky.qt.unreachable_dialog import INSTALL_URL, UnreachableDialog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peersky.core.origins import Origin
     from peersky.qt.host import Host
+    from peersky.qt.notifier import DesktopNotifier
     from peersky.qt.tab import Tab
     from peersky.system.prompt_port import Question
 
@@ -31,12 +34,15 @@ __all__ = ["Browser", "BrowserWindow", "WindowPrompts", "run_window"]
 _MOST_CLOSED: Final = 25
 
 
-def run_window(runtime: Host, url: str | None, prompts: WindowPrompts | None = None) -> int:
+def run_window(
+    runtime: Host, url: str | None, prompts: WindowPrompts | None = None, notifier: DesktopNotifier | None = None
+) -> int:
     """Open a window, run Qt's loop until the last one is closed, and delete every page.
 
     Args:
         url: what the first tab opens, as typed in the address bar; None: the home page.
         prompts: the services' questions; they stand in the windows from now on.
+        notifier: the services' notices; those that the desktop does not take stand in the windows.
 
     Returns:
         The exit code of the application.
@@ -44,6 +50,8 @@ def run_window(runtime: Host, url: str | None, prompts: WindowPrompts | None = N
     application = QApplication.instance()
     assert isinstance(application, QApplication)
     browser = Browser(runtime, prompts)
+    if notifier is not None:
+        notifier.banner = browser.show_notice
     try:
         window = browser.new_window(None if url else browser.home)
         if url:
@@ -72,6 +80,8 @@ class Browser(QObject):
         host.activity.changed.connect(self._on_activity)
         host.activity.settings_changed.connect(self._on_settings)
         host.activity.open_requested.connect(self.open)
+        host.activity.download_changed.connect(self._on_model_download)
+        host.activity.unreachable.connect(self._on_unreachable)
         host.profile.downloadRequested.connect(self._on_download)
         host.profile.setNotificationPresenter(self._on_notification)
         hints = QGuiApplication.styleHints()
@@ -91,6 +101,9 @@ class Browser(QObject):
         """Show another window, with one tab if ``url`` is given."""
         window = BrowserWindow(self)
         self.windows.append(window)
+        window.model_downloads.step.connect(self.host.steer_download)
+        for download in self.host.model_downloads():
+            window.model_downloads.show_download(download)
         if url is not None:
             window.open_tab(url)
         window.show()
@@ -176,6 +189,30 @@ class Browser(QObject):
             self._busy.pop(origin, None)
         for window in self.windows:
             window.refresh_sign()
+
+    def _on_model_download(self, download: object) -> None:
+        if isinstance(download, Download):
+            for window in self.windows:
+                window.model_downloads.show_download(download)
+
+    def _on_unreachable(self, sentence: str) -> None:
+        """Say once that Ollama is not there, and offer what helps; the user goes on with the page meanwhile."""
+        window = self.active
+        if window is None:
+            return
+        dialog = UnreachableDialog(sentence, window)
+        dialog.builtin_wanted.connect(self.host.use_builtin)
+        dialog.install_wanted.connect(lambda: window.open_tab(INSTALL_URL))
+        dialog.show()
+        dialog.activateWindow()
+
+    def show_notice(self, title: str, text: str) -> bool:
+        """Show a service's notice above the page in front; False where there is no window."""
+        window = self.active
+        if window is None or window.tab is None:
+            return False
+        window.tab.show_message(f"{title}. {text}", "bell")
+        return True
 
     # Settings and colours
 

@@ -22,6 +22,14 @@ const CAPABILITIES = {
   embedding: "makes embeddings",
 };
 
+const HINTS = {
+  builtin:
+    "Choose one below, or type a name of Ollama's library, hf.co/user/repository, or the whole path of a .gguf file. " +
+    "What is missing is downloaded when you save.",
+  ollama: "Choose one below, or type a name of Ollama's library. What is missing is downloaded when you save.",
+  openai: "Choose one below, or type the service's name of a model.",
+};
+
 const nameOf = (model) => (model.id === STARTER ? "Starter model (a demonstration)" : model.id);
 
 function suggestions(provider, models) {
@@ -41,8 +49,9 @@ function facts(model, freeMemoryBytes) {
   if (!model.present) said.push("not on this computer yet");
   if (model.sizeBytes) said.push(`${model.present ? "" : "about "}${bytes(model.sizeBytes)} on disk`);
   if (model.memoryBytes) {
-    const free = freeMemoryBytes == null ? "" : ` (${bytes(freeMemoryBytes)} free)`;
-    said.push(`needs ${bytes(model.memoryBytes)} of memory${free}`);
+    const free = freeMemoryBytes == null ? "" : `, and ${bytes(freeMemoryBytes)} is free`;
+    const tooMuch = freeMemoryBytes != null && model.memoryBytes > freeMemoryBytes ? ": too much now" : "";
+    said.push(`needs ${bytes(model.memoryBytes)} of memory${free}${tooMuch}`);
   }
   if (model.contextLength) said.push(`context ${model.contextLength.toLocaleString()} tokens`);
   said.push(...model.capabilities.filter((name) => name in CAPABILITIES).map((name) => CAPABILITIES[name]));
@@ -82,9 +91,14 @@ export class ModelPart {
     this.#mark();
   }
 
+  #hint(provider) {
+    document.getElementById("llm-model-hint").textContent = HINTS[provider];
+  }
+
   // Asks for the models of a back end. Resolves with the reply; null if another question came meanwhile.
   async load(candidate) {
     const turn = (this.#asked += 1);
+    this.#hint(candidate.provider);
     this.#state.textContent = "Asking which models there are…";
     this.#box.replaceChildren();
     let reply;
@@ -111,7 +125,6 @@ export class ModelPart {
     else if (!found.length) this.#state.textContent = wanted ? "None is called so." : "It offers no models.";
     else if (more > 0) this.#state.textContent = `${more} more; type a part of the name to find them.`;
     else this.#state.textContent = "";
-    this.#state.className = problem ? "note bad" : "soft small";
     this.#mark();
   }
 
