@@ -28,9 +28,12 @@ HELD_OUT = HERE / "held_out.jsonl"
 DEVELOPMENT = HERE / "development.jsonl"
 
 # Share of turns drawn from each file of topics.
-SHARES = {"peersky.md": 0.42, "talk.md": 0.18, "tasks.md": 0.40}
+SHARES = {"peersky.md": 0.55, "talk.md": 0.17, "tasks.md": 0.28}
 
-_WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_WORDS = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven"),
+    *("eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen"),
+)
 _SLIPS = {
     "the": "teh", "and": "adn", "was": "wsa", "were": "wree", "friend": "freind", "book": "boook",
     "house": "huose", "found": "fuond", "table": "tabel", "garden": "gardne", "letter": "leter",
@@ -62,6 +65,7 @@ class Topic:
     name: str
     weight: float = 1.0
     questions: list[str] = field(default_factory=list)
+    keys: str = ""
     answers: list[str] = field(default_factory=list)
     bindings: list[Binding] = field(default_factory=list)
 
@@ -126,7 +130,7 @@ def _topics(path: Path) -> list[Topic]:
             topic.questions.append(line[3:].replace("\\n", "\n"))
         elif line.startswith("K: "):
             keys = "|".join(key.strip() for key in line[3:].split("|"))
-            topic.questions.extend([f"{{about}} ({keys})"] * 2)
+            topic.keys = f"{{about}} ({keys})"
         elif line.startswith("A: "):
             topic.answers.append(line[3:].replace("\\n", "\n"))
         elif line.startswith("weight "):
@@ -137,6 +141,8 @@ def _topics(path: Path) -> list[Topic]:
         else:
             raise CorpusError(f"{path.name}:{number}: not a Q:, A:, K:, weight, let, list or first line: {line!r}")
     for topic in topics:
+        # Keys are many and short: they get a third of the draws.
+        topic.questions.extend([topic.keys] * (len(topic.questions) // 2) if topic.keys else [])
         if not topic.questions or not topic.answers:
             raise CorpusError(f"{path.name}: the topic {topic.name!r} needs at least one Q: and one A: line")
     return topics
@@ -265,8 +271,20 @@ _SMALL_WORDS = frozenset(
 
 
 def _noise(text: str, corpus: Corpus, rng: random.Random) -> str:
-    """Make a clean question look typed: the words stay in order, their spelling and surroundings vary."""
+    """Make a clean question look typed, and keep the model from relying on one wording.
+
+    Most questions keep their words and their order. Some lose the small words, or words at random, or their order, or
+    get a sentence beside them that has nothing to do with them: what remains common to all is the words that matter.
+    """
     words = text.split(" ")
+    if len(words) > 3:
+        roll = rng.random()
+        if roll < 0.10:
+            words = [word for word in words if word.lower() not in _SMALL_WORDS] or words
+        elif roll < 0.20:
+            rng.shuffle(words)
+        elif roll < 0.34:
+            words = [word for word in words if rng.random() > 0.18] or words
     if len(words) > 3 and rng.random() < 0.12:
         small = [i for i, word in enumerate(words) if word.lower() in _SMALL_WORDS]
         if small:
@@ -297,6 +315,10 @@ def _noise(text: str, corpus: Corpus, rng: random.Random) -> str:
         text = _capital(before) + rng.choice((". ", ". ", ", ", " and ", ": ")) + _capital(text)
     elif rng.random() < 0.08:
         text = text + rng.choice(("? ", "? ", ". ", ", ")) + grammar.draw(corpus.slots["afterword"], corpus.slots, rng)
+    if rng.random() < 0.10:
+        beside = grammar.draw(corpus.slots["sentence"], corpus.slots, rng)
+        end = rng.choice((". ", ". ", ", ", "; ", " and "))
+        text = _capital(beside) + end + text if rng.random() < 0.6 else text + end + beside
     case = rng.random()
     if case < 0.55:
         text = _capital(text)
@@ -361,7 +383,7 @@ class Conversations:
         """Messages of one conversation: often one turn, sometimes several, sometimes after a system message."""
         rng = self._rng
         messages: list[Message] = []
-        if rng.random() < 0.30:
+        if rng.random() < 0.15:
             system = grammar.parse(rng.choice(self._corpus.systems))
             messages.append(Message("system", grammar.draw(system, self._corpus.slots, rng)))
         turns = rng.choices((1, 2, 3, 5, 8), (82, 9, 5, 3, 1))[0]
@@ -440,13 +462,42 @@ def leaks(corpus: Corpus, held_out: list[Question], folder: Path = CORPUS) -> li
     ]
     for topics in corpus.topics.values():
         for topic in topics:
-            for pattern in topic.questions:
+            for pattern in sorted(set(topic.questions)):
                 found.extend(
                     f"{question.id}: {question.question!r} can be drawn from the topic {topic.name!r}: {pattern}"
                     for question in held_out
                     if can_draw(corpus, pattern, question.question)
                 )
     return found
+
+
+def nearest(corpus: Corpus, held_out: list[Question], draws: int = 40) -> list[tuple[float, Question, str]]:
+    """How close the training text comes to each held-out question, the closest first.
+
+    Args:
+        corpus: what :func:`load` returned.
+        held_out: the questions.
+        draws: sentences drawn from every pattern.
+
+    Returns:
+        For each question: the share of words in common with the closest drawn sentence (Jaccard's index of the two sets
+        of words: 1 for the same words, 0 for none in common), the question, and that sentence.
+    """
+    rng = random.Random(0)
+    words = [(question, frozenset(grammar.normalise(question.question).split())) for question in held_out]
+    best = {question.id: (0.0, question, "") for question in held_out}
+    for topics in corpus.topics.values():
+        for topic in topics:
+            for pattern in sorted(set(topic.questions)):
+                for _ in range(draws):
+                    values = _values(topic, corpus, rng)
+                    text = grammar.draw(grammar.parse(pattern), corpus.slots, rng, values)
+                    drawn = frozenset(grammar.normalise(text).split())
+                    for question, wanted in words:
+                        share = len(drawn & wanted) / len(drawn | wanted)
+                        if share > best[question.id][0]:
+                            best[question.id] = (share, question, text)
+    return sorted(best.values(), key=lambda entry: -entry[0])
 
 
 def passes(question: Question, answer: str) -> bool:
@@ -456,10 +507,20 @@ def passes(question: Question, answer: str) -> bool:
     return not missing and not any(keyword.lower() in text for keyword in question.forbid)
 
 
-if __name__ == "__main__":
-    # A look at what the model is shown: python tools/starter/data.py
+def main() -> None:
+    """Print a sample of what the model is shown, or with ``--nearest`` how close it comes to the evaluation."""
+    if "--nearest" in sys.argv[1:]:
+        entries = nearest(load(), questions(HELD_OUT))
+        for share, question, text in entries:
+            print(f"{share:.2f}  {question.question}  |  {text!r}")
+        print(f"highest {entries[0][0]:.2f}, median {entries[len(entries) // 2][0]:.2f}")
+        return
     source = Conversations(load(), seed=1, forbidden=forbidden_questions())
     for _ in range(30):
         for message in source.conversation():
             print(f"[{message.role}] {message.content}")
         print("-" * 40)
+
+
+if __name__ == "__main__":
+    main()

@@ -90,7 +90,7 @@ class Encoder:
         tokenizer: Tokenizer,
         prompt_weight: float,
         cut_share: float = 0.0,
-        cut_tokens: int = 16,
+        cut_tokens: int = 12,
         seed: int = 0,
     ) -> None:
         self._cut_share = cut_share
