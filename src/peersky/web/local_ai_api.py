@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from peersky.core.errors import InvalidRequest, PeerSkyError
-from peersky.core.settings_schema import setting
+from peersky.core.settings_schema import PROVIDERS, setting
 from peersky.llm.choice import KEY
 from peersky.llm.connections import Candidate
 from peersky.llm.downloads import Download
@@ -142,8 +142,8 @@ class LocalAiApi:
 def _candidate(body: Mapping[str, Any]) -> Candidate:
     provider = body.get("provider")
     base_url, key = body.get("baseURL", ""), body.get("apiKey")
-    if not isinstance(provider, str):
-        raise InvalidRequest("The option provider must be a text.", param="provider")
+    if provider not in PROVIDERS:
+        raise InvalidRequest(f"The option provider must be one of {', '.join(PROVIDERS)}.", param="provider")
     if not isinstance(base_url, str):
         raise InvalidRequest("The option baseURL must be a text.", param="llm.baseURL")
     if provider != "builtin":
