@@ -428,20 +428,24 @@ def forbidden_questions() -> frozenset[str]:
     return frozenset(grammar.normalise(q.question) for path in paths for q in questions(path))
 
 
-def can_draw(corpus: Corpus, pattern: str, question: str) -> bool:
-    """Whether a pattern, with the words that the noise may put around it, can produce a question.
+def can_draw(corpus: Corpus, patterns: list[str], question: str) -> list[str]:
+    """The patterns that, with the words that the noise may put around them, can produce a question.
 
     Case, punctuation and spaces do not count; a variable stands for any text.
     """
-    text = grammar.compact(question)
+    matcher = grammar.Matcher(question, corpus.slots)
     start = frozenset({0})
-    start |= grammar.ends(grammar.parse("please"), corpus.slots, text, start)
+    start |= matcher.ends(grammar.parse("please"), start)
     for around in ("preamble", "lead"):
-        start |= grammar.ends(corpus.slots[around], corpus.slots, text, start)
-    end = grammar.ends(grammar.parse(pattern), corpus.slots, text, start)
-    for around in ("tail", "afterword"):
-        end |= grammar.ends(corpus.slots[around], corpus.slots, text, end)
-    return len(text) in end
+        start |= matcher.slot(around, start)
+    found = []
+    for pattern in patterns:
+        end = matcher.ends(grammar.parse(pattern), start)
+        for around in ("tail", "afterword"):
+            end |= matcher.slot(around, end) if end else end
+        if len(matcher.text) in end:
+            found.append(pattern)
+    return found
 
 
 def leaks(corpus: Corpus, held_out: list[Question], folder: Path = CORPUS) -> list[str]:
@@ -460,14 +464,14 @@ def leaks(corpus: Corpus, held_out: list[Question], folder: Path = CORPUS) -> li
         for question in held_out
         if f" {grammar.normalise(question.question)} " in raw
     ]
-    for topics in corpus.topics.values():
-        for topic in topics:
-            for pattern in sorted(set(topic.questions)):
-                found.extend(
-                    f"{question.id}: {question.question!r} can be drawn from the topic {topic.name!r}: {pattern}"
-                    for question in held_out
-                    if can_draw(corpus, pattern, question.question)
-                )
+    topic_of = {
+        pattern: topic.name for topics in corpus.topics.values() for topic in topics for pattern in topic.questions
+    }
+    for question in held_out:
+        found.extend(
+            f"{question.id}: {question.question!r} can be drawn from the topic {topic_of[pattern]!r}: {pattern}"
+            for pattern in can_draw(corpus, sorted(topic_of), question.question)
+        )
     return found
 
 

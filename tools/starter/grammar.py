@@ -8,7 +8,7 @@ A pattern is ordinary text with three marks::
     {how}              a slot: one alternative of the list of that name in ``corpus/slots.md``
     <text>             a variable, filled in by the topic (see ``data.py``)
 
-Drawing at random gives the training text its variety. Matching (:func:`to_regex`) answers the opposite question, "could
+Drawing at random gives the training text its variety. Matching (:class:`Matcher`) answers the opposite question, "could
 this sentence ever be drawn?", for the whole language of a pattern and without listing it; the check that keeps the
 evaluation's questions out of the training text needs that.
 
@@ -201,7 +201,7 @@ def normalise(text: str) -> str:
 
 @cache
 def compact(text: str) -> str:
-    """:func:`normalise` without the spaces, the form in which :func:`ends` matches.
+    """:func:`normalise` without the spaces, the form in which :class:`Matcher` works.
 
     Spaces go because a pattern may join a word from parts ("model(s|)"); what that confuses, it confuses to the strict
     side.
@@ -209,35 +209,57 @@ def compact(text: str) -> str:
     return normalise(text).replace(" ", "")
 
 
-def ends(node: Sequence | Choice, slots: Slots, text: str, starts: frozenset[int]) -> frozenset[int]:
-    """Where in a compact text a pattern can end, if it begins at one of the given places.
+class Matcher:
+    """Where in one text the patterns of a corpus can begin and end.
 
     A variable matches anything but nothing, so a trained instruction with other content matches too.
 
     Args:
-        node: what :func:`parse` or :func:`parse_alternatives` returned.
+        text: a question, as a person would write it.
         slots: the alternatives of each slot, by name.
-        text: what :func:`compact` returned.
-        starts: places, from 0 to the length of the text.
-
-    Raises:
-        PatternError: an unknown slot.
     """
-    if isinstance(node, Choice):
-        return frozenset().union(*(ends(option, slots, text, starts) for option in node.options))
-    at = starts
-    for part in node.parts:
-        if not at:
-            break
-        if isinstance(part, Text):
-            literal = compact(part.value)
-            at = frozenset(i + len(literal) for i in at if text.startswith(literal, i))
-        elif isinstance(part, Variable):
-            at = frozenset(range(min(at) + 1, len(text) + 1))
-        elif isinstance(part, Slot):
-            if part.name not in slots:
-                raise PatternError(f"no slot named {{{part.name}}}")
-            at = ends(slots[part.name], slots, text, at)
-        else:
-            at = ends(part, slots, text, at)
-    return at
+
+    def __init__(self, text: str, slots: Slots) -> None:
+        self.text = compact(text)
+        self._slots = slots
+        self._known: dict[tuple[str, frozenset[int]], frozenset[int]] = {}
+
+    def slot(self, name: str, starts: frozenset[int]) -> frozenset[int]:
+        """Like :meth:`ends`, for one alternative of a slot.
+
+        Raises:
+            PatternError: an unknown slot.
+        """
+        if name not in self._slots:
+            raise PatternError(f"no slot named {{{name}}}")
+        key = (name, starts)
+        if key not in self._known:
+            self._known[key] = self.ends(self._slots[name], starts)
+        return self._known[key]
+
+    def ends(self, node: Sequence | Choice, starts: frozenset[int]) -> frozenset[int]:
+        """Where a pattern can end, if it begins at one of the given places of :attr:`text`.
+
+        Args:
+            node: what :func:`parse` or :func:`parse_alternatives` returned.
+            starts: places, from 0 to the length of the text.
+
+        Raises:
+            PatternError: an unknown slot.
+        """
+        if isinstance(node, Choice):
+            return frozenset().union(*(self.ends(option, starts) for option in node.options))
+        at = starts
+        for part in node.parts:
+            if not at:
+                break
+            if isinstance(part, Text):
+                literal = compact(part.value)
+                at = frozenset(i + len(literal) for i in at if self.text.startswith(literal, i))
+            elif isinstance(part, Variable):
+                at = frozenset(range(min(at) + 1, len(self.text) + 1))
+            elif isinstance(part, Slot):
+                at = self.slot(part.name, at)
+            else:
+                at = self.ends(part, at)
+        return at

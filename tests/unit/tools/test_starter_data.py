@@ -43,7 +43,7 @@ def test_what_is_drawn_matches_its_own_pattern(corpus: data.Corpus) -> None:
                 continue
             for pattern in topic.questions:
                 text = grammar.draw(grammar.parse(pattern), corpus.slots, rng)
-                assert data.can_draw(corpus, pattern, text), (topic.name, pattern, text)
+                assert data.can_draw(corpus, [pattern], text), (topic.name, pattern, text)
 
 
 def test_conversations_never_use_a_forbidden_question(corpus: data.Corpus) -> None:
