@@ -28,6 +28,7 @@ const problem = document.getElementById("problem");
 
 let lines = [];
 
+const counted = (count) => `${count} ${count === 1 ? "entry" : "entries"}`;
 const groupOf = (entry) => /^(generation|download)-/.exec(entry.kind)?.[1] ?? "";
 const seconds = (ms) => (ms == null ? "" : `${(ms / 1000).toFixed(2)} s`);
 
@@ -109,8 +110,7 @@ function show() {
   const shown = lines.filter(isShown);
   rows.replaceChildren(...shown.toReversed().flatMap(rowOf));
   document.getElementById("empty").hidden = shown.length > 0;
-  const words = `${shown.length} of ${lines.length} ${lines.length === 1 ? "entry" : "entries"}`;
-  document.getElementById("count").textContent = words;
+  document.getElementById("count").textContent = `${shown.length} of ${counted(lines.length)}`;
 }
 
 // The end of something takes the place of its beginning.
@@ -173,7 +173,7 @@ document.getElementById("copy").addEventListener("click", () => {
   const done = document.execCommand("copy");
   area.remove();
   document.getElementById("copy").focus();
-  document.getElementById("count").textContent = done ? `Copied ${shown.length} entries.` : "Copying did not work.";
+  document.getElementById("count").textContent = done ? `Copied ${counted(shown.length)}.` : "Copying did not work.";
 });
 
 follow("/api/logs", take);

@@ -1,0 +1,42 @@
+"""``docs/llm.md`` says of every setting what the program says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from peersky.core.settings_schema import SETTINGS, Setting
+
+GUIDE = Path(__file__).parents[2] / "docs" / "llm.md"
+BEGIN, END = "tests/unit/test_llm_guide.py -->\n", "<!-- end -->"
+
+
+def row(setting: Setting) -> str:
+    """The row of a setting."""
+    default = "no key" if setting.secret else f"`{json.dumps(setting.default)}`"
+    allowed = ""
+    if setting.minimum is not None and setting.maximum is not None:
+        allowed = f"{setting.minimum:,g} to {setting.maximum:,.0f} {setting.unit}".strip()
+    elif setting.choices:
+        allowed = ", ".join(f"`{choice}`" if choice else "empty" for choice in setting.choices)
+    return f"| `{setting.key}` | {default} | {allowed} | {setting.description} |"
+
+
+def table() -> str:
+    """The field reference."""
+    rows = [row(setting) for key, setting in SETTINGS.items() if key.split(".")[0] in ("llm", "logs", "trust")]
+    return "\n".join(["| Setting | Default | Allowed | |", "|---|---|---|---|", *rows]) + "\n"
+
+
+def test_the_field_reference_is_that_of_the_program() -> None:
+    written = GUIDE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+    assert written == table(), f"The table in docs/llm.md must be:\n{table()}"
+
+
+def test_the_source_files_it_names_are_there() -> None:
+    source = GUIDE.parents[1] / "src" / "peersky"
+    places = GUIDE.read_text("utf-8").partition("## Where things are")[2]
+    named = [name for line in places.splitlines() for name in line.split("|")[1:2] for name in name.split("`")[1::2]]
+    assert named
+    for name in named:
+        assert (source / name).exists(), name
