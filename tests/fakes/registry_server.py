@@ -59,6 +59,7 @@ class RegistryServer:
         redirect: answers blobs with a redirect to a signed address.
         redirect_to: a fixed address instead of a signed one.
         signed_uses: how many requests a signed address is good for.
+        signed_elsewhere: signed addresses are below another name of this computer; Ollama takes no others.
         stalled: set while an answer is stalled; ``release`` ends all stalls.
         gate: cleared: answers with bytes of blobs wait after their first chunk.
     """
@@ -72,6 +73,7 @@ class RegistryServer:
     redirect: bool = True
     redirect_to: str = ""
     signed_uses: int = 1_000_000
+    signed_elsewhere: bool = False
     page_size: int = 1000
     seen: list[Seen] = field(default_factory=list)
     sent_bytes: int = 0
@@ -158,6 +160,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
         """Quiet."""
 
+    def do_HEAD(self) -> None:
+        """How large a blob is: Ollama asks so."""
+        content = self.server_state.blobs.get(urlsplit(self.path).path.rpartition("/")[2])
+        self.send_response(404 if content is None else 200)
+        self.send_header("Content-Length", str(len(content or b"")))
+        self.end_headers()
+
     def do_GET(self) -> None:
         state = self.server_state
         url = urlsplit(self.path)
@@ -234,7 +243,8 @@ class _Handler(BaseHTTPRequestHandler):
         with state.lock:
             token = str(len(state.tokens))
             state.tokens[token] = state.signed_uses
-        target = state.redirect_to or f"/signed/{digest}?token={token}"
+        origin = state.url.replace("127.0.0.1", "localhost") if state.signed_elsewhere else ""
+        target = state.redirect_to or f"{origin}/signed/{digest}?token={token}"
         self._answer(307, b"", {"Location": target})
 
     def _signed(self, digest: str, token: str) -> None:

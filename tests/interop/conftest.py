@@ -1,0 +1,80 @@
+"""What `make interop` runs; without it (``PEERSKY_INTEROP`` names the built Ollama) nothing here is collected."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from peersky.llm.providers.ollama import OllamaProvider
+from peersky.system.settings_store import SettingsStore
+from tests.conftest import ModelMaker
+from tests.fakes.registry_server import RegistryServer
+from tests.fakes.scripted_provider import Log
+from tests.interop.real_ollama import RealOllama
+from tests.unit.llm.provider_home import open_settings
+
+PROGRAM = os.environ.get("PEERSKY_INTEROP", "")
+CONTEXT = 512
+SYSTEM = b"You are terse."
+
+collect_ignore_glob = [] if PROGRAM else ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    return Path(PROGRAM)
+
+
+@pytest.fixture(scope="module")
+def ollama(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealOllama]:
+    with RealOllama(program, tmp_path_factory.mktemp("ollama")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[RegistryServer]:
+    # Ollama follows a redirect to the blob only if it leads to another host.
+    with RegistryServer(signed_elsewhere=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def weights(tiny: Path) -> bytes:
+    return tiny.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def pooling(make_model: ModelMaker) -> bytes:
+    """A model that makes embeddings.
+
+    In the list of models Ollama takes it for one only if the file says so before it says anything of the tokenizer, as
+    converted models do and those of random_gguf.py do not.
+    """
+    found = make_model("tiny", "--pooling").read_bytes()
+    key = b"llama.pooling_type"
+    start, target = found.index(key) - 8, found.index(b"general.name") - 8
+    end = start + 8 + len(key) + 4 + 4
+    return found[:target] + found[start:end] + found[target:start] + found[end:]
+
+
+@pytest.fixture
+def settings(tmp_path: Path, ollama: RealOllama) -> SettingsStore:
+    return open_settings(tmp_path, baseURL=ollama.url, contextLength=CONTEXT)
+
+
+@pytest.fixture
+async def provider(settings: SettingsStore) -> AsyncIterator[OllamaProvider]:
+    made = OllamaProvider(settings, Log())
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def model(provider: OllamaProvider, registry: RegistryServer, weights: bytes) -> str:
+    """A model of random weights that this Ollama has; it can complete and nothing else."""
+    name = registry.add("tiny:f16", {"model": weights, "system": SYSTEM}, {"model_format": "gguf", "file_type": "F16"})
+    await provider.ensure(name, lambda progress: None)
+    return name
