@@ -17,19 +17,27 @@ def check_possible(model: FoundModel, request: ChatRequest) -> None:
     """Refuse what this model cannot do.
 
     Raises:
-        NotSupported: it cannot chat, call tools or see images.
+        NotSupported: it cannot chat, call tools or see images; or an image would have to be fetched from somewhere.
     """
-    capabilities = model.head.capabilities
+    capabilities = model.capabilities
     if "completion" not in capabilities:
         raise NotSupported(f"The model {model.name} makes embeddings and cannot chat. Choose another model.")
     if request.tools and "tools" not in capabilities:
         raise NotSupported(f"The model {model.name} cannot call tools. Choose another model.", param="tools")
     for message in request.messages:
         content = message.get("content")
-        if isinstance(content, list) and any(part.get("type") != "text" for part in content):
-            raise NotSupported(
-                f"The model {model.name} cannot see images. Choose a model with vision.", param="messages"
-            )
+        for part in content if isinstance(content, list) else ():
+            if part.get("type") == "text":
+                continue
+            if "vision" not in capabilities:
+                raise NotSupported(
+                    f"The model {model.name} cannot see images. Choose a model with vision.", param="messages"
+                )
+            # Any other address the engine would fetch by itself, from this computer's place in the network.
+            if not str(part.get("image_url", {}).get("url", "")).startswith("data:image/"):
+                raise NotSupported(
+                    "The built-in engine fetches no images; pass them as data: addresses.", param="messages"
+                )
 
 
 def chat_payload(request: ChatRequest, extras: Extras | None = None) -> dict[str, Any]:

@@ -60,6 +60,8 @@ class EngineOptions:
         parallel: answers written at once.
         embedding: makes embeddings instead of text.
         chat_template: Jinja source for a file that has none of its own; empty: the file's.
+        projector: the file with the model's part for images; None: it sees none.
+        projector_bytes: its size.
         header_timeout_s: from sending a request to the head of the reply.
         silence_timeout_s: longest time without a byte within a reply.
         ready_timeout_s: longest time that loading may take.
@@ -69,6 +71,8 @@ class EngineOptions:
     parallel: int = 2
     embedding: bool = False
     chat_template: str = ""
+    projector: Path | None = None
+    projector_bytes: int = 0
     header_timeout_s: float = 60.0
     silence_timeout_s: float = 120.0
     ready_timeout_s: float = 600.0
@@ -82,6 +86,11 @@ def free_memory_bytes() -> int | None:
         return None
     found = re.search(r"^MemAvailable:\s+(\d+) kB$", text, re.MULTILINE)
     return int(found[1]) * 1024 if found else None
+
+
+def projector_memory(size_bytes: int) -> int:
+    """Estimate of what seeing images takes in addition: the part's weights and its work space."""
+    return size_bytes * 3 // 2
 
 
 class Engine:
@@ -143,7 +152,8 @@ class Engine:
     @property
     def memory_bytes(self) -> int:
         """Estimate of the memory that the process takes."""
-        return self._head.memory_bytes(self._options.context_length * self._options.parallel, self._batch_tokens)
+        tokens = self._options.context_length * self._options.parallel
+        return self._head.memory_bytes(tokens, self._batch_tokens) + projector_memory(self._options.projector_bytes)
 
     def sentence(self) -> str:
         """The state for people."""
@@ -235,6 +245,7 @@ class Engine:
             "cache_ram_mib": CACHE_RAM_MIB,
             "embedding": options.embedding,
             "chat_template": options.chat_template,
+            "projector": str(options.projector or ""),
             "ping_s": PING_S,
             "address_space_bytes": need + CACHE_RAM_MIB * 1024**2 + ADDRESS_SPACE_SLACK_BYTES,
         }

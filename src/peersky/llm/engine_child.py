@@ -75,6 +75,8 @@ def start_server(config: dict[str, Any]) -> Any:
     params.cache_ram_mib = config["cache_ram_mib"]
     if config["embedding"]:
         params.embedding = True
+    if config.get("projector"):
+        params.mmproj.path = config["projector"]
     if config.get("chat_template"):
         params.chat_template = config["chat_template"]  # The full text: a name of a template would be the prompt.
     return xllamacpp.Server(params)

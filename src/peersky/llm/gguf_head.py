@@ -140,6 +140,17 @@ def read_head(file: Path) -> GgufHead:
         raise ModelFileInvalid(f"The model file {file.name} cannot be read: {error.strerror or error}.") from error
 
 
+def projector_type_of_part(start: bytes, name: str, size_bytes: int) -> str:
+    """What kind of part for images a file is whose beginning is here; empty where it does not say.
+
+    Raises:
+        HeadIncomplete, ModelFileInvalid: as :func:`read_head_of_part`.
+    """
+    values = _Reader(BytesIO(start), name, size_bytes, len(start)).metadata()[0]
+    found = values.get("clip.projector_type") or values.get("clip.vision.projector_type")
+    return found if isinstance(found, str) else ""
+
+
 class HeadIncomplete(Exception):
     """The bytes that are there so far end within the head: read more of the file and try again."""
 
@@ -169,6 +180,13 @@ class _Reader:
         self._tensor_groups: set[str] = set()
 
     def head(self) -> GgufHead:
+        values, tensors = self.metadata()
+        head = self._meaning(values)
+        self._check_tensors(tensors, values.get("general.alignment", 32))
+        return replace(head, keys=frozenset(values), tensor_groups=frozenset(self._tensor_groups))
+
+    def metadata(self) -> tuple[dict[str, Any], int]:
+        """All metadata entries, and how many tensors there are."""
         if self._size < 4 or self._take(4) != b"GGUF":
             raise ModelFileInvalid(f"{self._name} is no GGUF model file.")
         version = self._u32()
@@ -182,9 +200,7 @@ class _Reader:
         for _ in range(keys):
             key = self._text()
             values[key] = self._value(self._u32())
-        head = self._meaning(values)
-        self._check_tensors(tensors, values.get("general.alignment", 32))
-        return replace(head, keys=frozenset(values), tensor_groups=frozenset(self._tensor_groups))
+        return values, tensors
 
     def _meaning(self, values: dict[str, Any]) -> GgufHead:
         architecture = values.get("general.architecture")

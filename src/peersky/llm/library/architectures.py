@@ -38,6 +38,7 @@ KNOWN: Final = frozenset(
 # fmt: on
 
 ALTERNATIVES: Final = {
+    "clip": "hf.co/ggml-org/Qwen2.5-VL-3B-Instruct-GGUF",
     "gemma3": "hf.co/ggml-org/gemma-3-4b-it-GGUF",
     "gemma3n": "hf.co/ggml-org/gemma-3n-E2B-it-GGUF",
     "gemma4": "hf.co/ggml-org/gemma-4-E2B-it-GGUF",
@@ -91,6 +92,19 @@ def check_architecture(head: GgufHead, name: ModelName | None) -> None:
         raise NotSupported(
             f"{label} is split into {head.parts} files, and the built-in engine reads models of one file. "
             "Choose a smaller quantisation."
+        )
+
+
+def check_projector(projector_type: str, name: ModelName) -> None:
+    """Refuse a model whose part for images llama.cpp does not recognise.
+
+    Raises:
+        NotSupported: with the reason, and an alternative.
+    """
+    if not projector_type:
+        raise NotSupported(
+            f"The part of {name} that sees images is stored in Ollama's own variant, which the built-in engine cannot "
+            f"load. {_instead('clip')}"
         )
 
 

@@ -24,6 +24,7 @@ class FoundModel:
         name: as it was asked for.
         file: the weights.
         extras: what the library has beside them.
+        projector, projector_bytes: the part for images.
     """
 
     name: str = field(compare=False)
@@ -32,6 +33,14 @@ class FoundModel:
     size_bytes: int
     head: GgufHead
     extras: Extras = field(default_factory=Extras, compare=False)
+    projector: Path | None = None
+    projector_bytes: int = 0
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """Those of the weights, and ``vision`` with a part for images."""
+        found = self.head.capabilities
+        return found | {"vision"} if self.projector and "completion" in found else found
 
     @property
     def chat_template(self) -> str:
@@ -73,7 +82,16 @@ class Catalogue:
         if installed is None:
             return None
         found = self._read(name, installed.file)
-        return None if found is None else replace(found, size_bytes=installed.size_bytes, extras=installed.extras)
+        if found is None:
+            return None
+        projector, projector_bytes = installed.projector or (None, 0)
+        return replace(
+            found,
+            size_bytes=installed.size_bytes,
+            extras=installed.extras,
+            projector=projector,
+            projector_bytes=projector_bytes,
+        )
 
     def file_of(self, name: str) -> Path | None:
         """The file that a name means which is not the library's; None for names of the library."""

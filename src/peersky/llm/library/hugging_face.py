@@ -15,6 +15,7 @@ from peersky.llm.library.registry import Fetcher, Refused, Source, refusal_error
 
 ENDPOINT: Final = "https://huggingface.co"
 DEFAULT_TAGS: Final = ("Q4_K_M", "Q8_0")
+PROJECTOR_FORMS: Final = ("Q8_0", "F16", "BF16")
 MAX_REPLY_BYTES: Final = 16 * 1024 * 1024
 MAX_PAGES: Final = 20
 MAX_LISTED: Final = 12
@@ -58,10 +59,11 @@ async def find_on_hub(fetcher: Fetcher, name: ModelName, endpoint: str = ENDPOIN
         files = await _files(fetcher, f"{endpoint}/api/models/{repository}/tree/{commit}?recursive=true")
     except Refused as error:
         raise refusal_error(error, name) from error
-    file = choose(files, name)
-    layer = Layer("model", file.digest, file.size)
-    url = f"{endpoint}/{repository}/resolve/{commit}/{quote(file.path)}"
-    return Source(parse_manifest(make_manifest(None, [layer]), name.host), lambda _: url)
+    wanted = {"model": choose(files, name), "projector": projector_of(files)}
+    chosen = {kind: file for kind, file in wanted.items() if file is not None}
+    layers = [Layer(kind, file.digest, file.size) for kind, file in chosen.items()]
+    urls = {file.digest: f"{endpoint}/{repository}/resolve/{commit}/{quote(file.path)}" for file in chosen.values()}
+    return Source(parse_manifest(make_manifest(None, layers), name.host), lambda layer: urls[layer.digest])
 
 
 def choose(files: list[HubFile], name: ModelName) -> HubFile:
@@ -93,6 +95,15 @@ def choose(files: list[HubFile], name: ModelName) -> HubFile:
         return whole[0]
     what = "no GGUF of one file" if name.tag == DEFAULT_TAG else f"no {name.tag}"
     raise NotSupported(f"{name.namespace}/{name.model} has {what}. {_offer(whole)}", reason="model_missing")
+
+
+def projector_of(files: list[HubFile]) -> HubFile | None:
+    """The part for images: the smallest of the usual forms, None where the repository has none."""
+    parts = [file for file in files if "mmproj" in file.path.lower() and not _SHARD.search(file.path)]
+    for form in PROJECTOR_FORMS:
+        if found := next((file for file in parts if form in file.path.upper()), None):
+            return found
+    return parts[0] if parts else None
 
 
 def _offer(files: list[HubFile]) -> str:

@@ -12,11 +12,17 @@ from typing import Any, Final
 from peersky.core.errors import BackendFailed, ModelFileInvalid, NotSupported, QuotaExceeded
 from peersky.core.manifest import TEXTS, WEIGHTS, Layer, Manifest, check_runnable
 from peersky.core.model_names import ModelName
-from peersky.llm.gguf_head import GgufHead, HeadIncomplete, read_head, read_head_of_part
-from peersky.llm.library.architectures import check_architecture
+from peersky.llm.gguf_head import (
+    GgufHead,
+    HeadIncomplete,
+    projector_type_of_part,
+    read_head,
+    read_head_of_part,
+)
+from peersky.llm.library.architectures import check_architecture, check_projector
 from peersky.llm.library.blobs import disk_error
 from peersky.llm.library.hugging_face import ENDPOINT, find_on_hub
-from peersky.llm.library.registry import STALL_S, Fetcher, Source, find_in_registry
+from peersky.llm.library.registry import STALL_S, Fetcher, Refused, Source, find_in_registry, refusal_error
 from peersky.llm.library.store import ModelStore
 from peersky.llm.library.transfer import MIB, Transfer, TransferOptions
 from peersky.llm.providers.base import PullProgress
@@ -25,6 +31,8 @@ from peersky.system.files import make_directory
 DISK_MARGIN: Final = 1.05
 MAX_HEAD_BYTES: Final = 64 * MIB
 """How much of a model file is fetched to find its description; with a vocabulary of 260,000 words it is 16 MB."""
+
+PROJECTOR_HEAD_BYTES: Final = MIB
 
 Report = Callable[[PullProgress], None]
 
@@ -88,6 +96,8 @@ class Puller:
             for layer in manifest.of(*TEXTS):
                 await self._bring(layer, source, tally)
             check_runnable(manifest, await asyncio.to_thread(self._config, manifest), str(name))
+            for layer in manifest.of("projector"):
+                await self._check_projector(layer, source.url_of(layer), name)
             for layer in manifest.of(*WEIGHTS):
                 check = (lambda head: check_architecture(head, name)) if layer.kind == "model" else None
                 await self._bring(layer, source, tally, check)
@@ -131,6 +141,21 @@ class Puller:
                 requested=need,
                 quota=free,
             )
+
+    async def _check_projector(self, layer: Layer, url: str, name: ModelName) -> None:
+        """Look at the part for images before anything large is fetched."""
+        found = await asyncio.to_thread(self._store.blobs.locate, layer)
+        if found is not None:
+            start = await asyncio.to_thread(_beginning, found)
+        else:
+            try:
+                start = await self._fetcher.read_start(url, PROJECTOR_HEAD_BYTES)
+            except Refused as error:
+                raise refusal_error(error, name) from error
+        try:
+            check_projector(projector_type_of_part(start, "The model's part for images", layer.size), name)
+        except HeadIncomplete:
+            raise ModelFileInvalid("The model's part for images begins with a description without end.") from None
 
     async def _bring(
         self, layer: Layer, source: Source, tally: _Tally, check: Callable[[GgufHead], None] | None = None
@@ -179,6 +204,11 @@ class Puller:
             "It was deleted; try again, and if it happens again, choose another source.",
             reason="digest_mismatch",
         )
+
+
+def _beginning(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(PROJECTOR_HEAD_BYTES)
 
 
 class _Tally:

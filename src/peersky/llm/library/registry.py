@@ -139,6 +139,24 @@ class Fetcher:
         except Broken as error:
             raise BackendFailed(f"{error}. Check the connection and try again.") from error
 
+    async def read_start(self, url: str, size: int) -> bytes:
+        """The first bytes of a file, at most ``size``.
+
+        Raises:
+            Refused: the answer is an error.
+            BackendFailed: the server cannot be reached.
+        """
+        start = bytearray()
+        try:
+            async with self.get(url, {"Range": f"bytes=0-{size - 1}"}) as response:
+                async for chunk in response.aiter_raw():
+                    start += chunk
+                    if len(start) >= size:
+                        break
+        except Broken as error:
+            raise BackendFailed(f"{error}. Check the connection and try again.") from error
+        return bytes(start[:size])
+
     async def _open(self) -> httpx.AsyncClient:
         async with self._opening:
             if self._client is None:

@@ -36,6 +36,7 @@ class Installed:
         file: the weights.
         size_bytes: of all its files.
         extras: what stands beside the weights.
+        projector: the part for images, where there is one, with its size.
         layers: all its files.
     """
 
@@ -43,6 +44,7 @@ class Installed:
     file: Path
     size_bytes: int
     extras: Extras
+    projector: tuple[Path, int] | None
     layers: tuple[Layer, ...]
 
 
@@ -85,7 +87,10 @@ class ModelStore:
             if weights is None or None in files.values():
                 return None
             texts = {layer.kind: _content(files[layer.digest]) for layer in manifest.of(*EXTRA_KINDS)}
-            return Installed(found[0], weights, manifest.size_bytes, read_extras(texts), manifest.used)
+            eyes = [(file, layer.size) for layer in manifest.of("projector") if (file := files[layer.digest])]
+            return Installed(
+                found[0], weights, manifest.size_bytes, read_extras(texts), eyes[0] if eyes else None, manifest.used
+            )
         return None
 
     def text(self, layer: Layer) -> bytes:

@@ -15,7 +15,7 @@ from peersky.core.errors import InvalidRequest, NotSupported, PeerSkyError
 from peersky.core.model_names import parse_model_name
 from peersky.core.settings_schema import STARTER_MODEL
 from peersky.llm.builtin_request import chat_payload, check_possible
-from peersky.llm.engine import BATCH_TOKENS, NAME, Engine, EngineOptions
+from peersky.llm.engine import BATCH_TOKENS, NAME, Engine, EngineOptions, projector_memory
 from peersky.llm.gguf_head import GgufHead
 from peersky.llm.library.blobs import ollama_stores
 from peersky.llm.library.catalogue import STARTER_FILE, Catalogue, FoundModel, library_name_of
@@ -194,7 +194,11 @@ class BuiltinProvider(Provider):
         payload = chat_payload(request, found.extras)
         check_possible(found, request)
         options = EngineOptions(
-            self._context_length(found.head), self._settings.whole("llm.parallel"), chat_template=found.chat_template
+            self._context_length(found.head),
+            self._settings.whole("llm.parallel"),
+            chat_template=found.chat_template,
+            projector=found.projector,
+            projector_bytes=found.projector_bytes,
         )
         async with (
             self._use(self._chat_seat, _Wanted(found, options)) as engine,
@@ -275,7 +279,7 @@ class BuiltinProvider(Provider):
         return ModelInfo(
             name=model.name,
             provider=self.kind,
-            capabilities=model.head.capabilities,
+            capabilities=model.capabilities,
             context_length=self._context_length(model.head),
             size_bytes=model.size_bytes,
             note=STARTER_NOTE if model.file == self._starter_file else note,
@@ -287,7 +291,7 @@ class BuiltinProvider(Provider):
             context = min(self._context_length(model.head), EMBEDDING_CONTEXT_LIMIT)
             return model.head.memory_bytes(context, context)
         context = self._context_length(model.head) * self._settings.whole("llm.parallel")
-        return model.head.memory_bytes(context, BATCH_TOKENS)
+        return model.head.memory_bytes(context, BATCH_TOKENS) + projector_memory(model.projector_bytes)
 
     def _context_length(self, head: GgufHead) -> int:
         wanted = self._settings.whole("llm.contextLength")
