@@ -236,6 +236,8 @@ def test_the_sign_says_that_questions_go_to_a_service(window: BrowserWindow, hos
     assert window.address.sign_button.text() == "openrouter.ai is answering…"
     host.settings.change({"llm.baseURL": "http://127.0.0.1:1234/v1"})
     until(lambda: window.address.sign_button.text() == "Answering…", "the sign of a model on this computer")
+    host.settings.change({"llm.provider": "ollama", "llm.model": "gpt-oss:120b-cloud"})
+    until(lambda: window.address.sign_button.text() == "ollama.com is answering…", "the sign of Ollama's cloud")
 
 
 DESKTOP = """

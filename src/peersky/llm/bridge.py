@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from peersky.core.address import is_loopback
 from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo
 from peersky.core.errors import BackendFailed, Cancelled, NotAllowed, NotSupported, PeerSkyError
 from peersky.core.origins import USER, Origin, parse_origin
@@ -26,6 +27,7 @@ REMOTE_PARALLEL: Final = 16
 """Answers that a back end on another machine writes at once; the built-in engine has its own setting."""
 
 
+OLLAMA_CLOUD: Final = Origin("https", "ollama.com", 443)
 _THINKING: Final[Mapping[str, bool | str]] = {level: level for level in THINKING} | {"off": False, "on": True}
 
 
@@ -91,6 +93,11 @@ class Bridge:
             "active": len(self._generations.get(origin, ())),
             "position": queue.position(origin) if queue else 0,
         }
+
+    def service(self, origin: Origin) -> Origin | None:
+        """Where this origin's questions go; None while they stay on this computer, or nobody answers them."""
+        provider = self._providers.get(self._choice(origin)[0])
+        return self._service_of(provider) if provider else None
 
     def back_end(self, origin: Origin) -> tuple[str, str]:
         """State of the back end that answers this origin, and a sentence about it; see ``Provider.state``."""
@@ -256,8 +263,16 @@ class Bridge:
 
     async def _check_consent(self, origin: Origin, provider: Provider) -> None:
         """Before the first question that leaves this computer, its page needs the user's yes."""
-        if self._consent is not None and not provider.is_local:
-            await self._consent.check(origin, parse_origin(self._settings.text("llm.baseURL")))
+        service = self._service_of(provider)
+        if self._consent is not None and service is not None:
+            await self._consent.check(origin, service)
+
+    def _service_of(self, provider: Provider) -> Origin | None:
+        if provider.is_local:
+            return None
+        origin = parse_origin(self._settings.text("llm.baseURL"))
+        # An Ollama on this computer passes questions to models of its cloud on to there.
+        return OLLAMA_CLOUD if provider.kind == "ollama" and is_loopback(origin.host) else origin
 
     def _limit_of(self, provider: Provider) -> Callable[[], int]:
         return lambda: self._settings.whole("llm.parallel") if provider.is_local else REMOTE_PARALLEL

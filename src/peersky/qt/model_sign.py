@@ -52,4 +52,7 @@ def service_host(settings: SettingsStore) -> str:
         return ""
     host = urlsplit(settings.text("llm.baseURL")).hostname or ""
     host = f"[{host}]" if ":" in host else host
-    return "" if is_loopback(host) else host
+    if is_loopback(host):
+        # These endings are no mere names: they tell an Ollama to pass the question on to its cloud.
+        return "ollama.com" if settings.text("llm.model").endswith((":cloud", "-cloud")) else ""
+    return host

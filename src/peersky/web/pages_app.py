@@ -19,7 +19,6 @@ from starlette.routing import BaseRoute, Host, Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from peersky.core.errors import InvalidRequest, NotAllowed, NotFound, PeerSkyError
-from peersky.core.origins import parse_origin
 from peersky.core.settings_schema import SETTINGS, Setting
 from peersky.core.trust import (
     SHARED_ASSETS_HOST,
@@ -176,9 +175,10 @@ class _LlmStatus:
         origin = asker_of(request.scope).origin
         state, sentence = self._bridge.back_end(origin)
         status = self._bridge.status(origin)
-        # Who is asked, for a sentence: the host of the service or server; none for the built-in engine.
-        host = "" if status["provider"] == "builtin" else parse_origin(self._settings.text("llm.baseURL")).host
-        return JSONResponse({**status, "host": host, "backEnd": {"state": state, "sentence": sentence}})
+        service = self._bridge.service(origin)
+        return JSONResponse(
+            {**status, "host": service.host if service else "", "backEnd": {"state": state, "sentence": sentence}}
+        )
 
     async def reset(self, request: Request) -> Response:
         """The button after a crash loop: the engine may start again, and does so with the next question."""

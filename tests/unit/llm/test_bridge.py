@@ -537,3 +537,17 @@ async def test_thinking_follows_the_setting_unless_the_page_says_otherwise(
     settings.change({**BUILTIN, "llm.think": setting})
     await ask(bridge, request=replace(ASKED, think=page))
     assert (provider.requests[0].think, provider.requests[0].think_if_possible) == sent
+
+
+async def test_where_questions_go(bridge: Bridge, settings: SettingsStore, log: Log) -> None:
+    settings.change(BUILTIN)
+    assert bridge.service(PAGE) is None
+    cloud, ollama = Cloud(), Cloud()
+    ollama.kind = "ollama"
+    bridge = Bridge(settings, {"openai": cloud, "ollama": ollama}, log)
+    settings.change(CLOUD)
+    assert str(bridge.service(PAGE)) == "https://openrouter.ai"
+    settings.change({"llm.provider": "ollama", "llm.baseURL": "http://127.0.0.1:11434"})
+    assert str(bridge.service(PAGE)) == "https://ollama.com"
+    settings.change({"llm.baseURL": "http://192.168.1.5:11434"})
+    assert str(bridge.service(PAGE)) == "http://192.168.1.5:11434"
