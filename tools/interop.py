@@ -17,6 +17,14 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULE = "github.com/ollama/ollama"
 VERSION = "v0.33.0"
 BUILD = ROOT / "build" / "interop" / VERSION
+NOT_RUN = f"""
+What no real Ollama ran (where it can be played, tests/unit/llm/test_ollama.py does so with a server that is a script):
+- the llama-server of Ollama {VERSION}: it is C++, which the Go module leaves out; PeerSky's engine took its place;
+- replies that it gives only when it is ill, or that others give in its place: silence, bytes that drip, endless lines,
+  lines that are no JSON, an end without "done", redirects, HTML, 401, 403, 429, 499, 503;
+- what needs a larger model: thoughts, tool calls and images in an answer, too little memory;
+- Ollama's cloud and its registry: the registry was PeerSky's own, on loopback;
+- Ollama before 0.24, which tells no capabilities in its list: 0.17.4 does not build from its Go module."""
 
 
 def build(go: str, target: Path) -> bool:
@@ -26,9 +34,8 @@ def build(go: str, target: Path) -> bool:
     # Without this it calls itself 0.0.0.
     flags = f"-ldflags=-X={MODULE}/version.Version={VERSION.removeprefix('v')}"
     environment = os.environ | {"GOBIN": str(target.parent)}
-    # Outside the tree: a module that lies there must not change what is built.
     command = [go, "install", flags, f"{MODULE}@{VERSION}"]
-    result = subprocess.run(command, cwd=target.parent, env=environment, check=False)
+    result = subprocess.run(command, env=environment, check=False)
     if result.returncode:
         print(f"Go could not build {MODULE} {VERSION}; what it said stands above. Nothing was tested.")
     return result.returncode == 0
@@ -46,7 +53,9 @@ def main() -> int:
             return 1
     command = [sys.executable, "-m", "pytest", "tests/interop", "-v", "-rsxX", *sys.argv[1:]]
     environment = os.environ | {"PEERSKY_INTEROP": str(target), "QT_QPA_PLATFORM": "offscreen"}
-    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    returncode = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    print(NOT_RUN)
+    return returncode
 
 
 if __name__ == "__main__":

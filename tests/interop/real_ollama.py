@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 import httpx
+import psutil
 
 STAND_IN = Path(__file__).with_name("llama_server.py")
 LISTENING = re.compile(r"Listening on (127\.0\.0\.1:\d+)")
@@ -27,11 +28,12 @@ class RealOllama:
     Args:
         program: the built ``ollama``; it is copied, since it looks for its engine beside itself.
         folder: an empty directory.
+        store: where its models go; below ``folder`` where it is None.
         with_engine: PeerSky's engine takes the place of ``llama-server``; else there is none.
     """
 
-    def __init__(self, program: Path, folder: Path, *, with_engine: bool = True) -> None:
-        self.store = folder / "models"
+    def __init__(self, program: Path, folder: Path, *, store: Path | None = None, with_engine: bool = True) -> None:
+        self.store = store or folder / "models"
         self.lines: list[str] = []
         self.host = ""
         self._news = threading.Condition()
@@ -97,6 +99,13 @@ class RealOllama:
         """End the server as the kernel does that is short of memory."""
         self._process.kill()
         self._process.wait(STOP_S)
+
+    def kill_engine(self) -> None:
+        """End the engine, and not the server."""
+        engines = psutil.Process(self._process.pid).children(recursive=True)
+        assert engines
+        for engine in engines:
+            engine.kill()
 
     def said(self, test: Callable[[str], re.Match[str] | None]) -> re.Match[str]:
         """Wait for a line of the log.

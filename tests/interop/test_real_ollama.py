@@ -8,26 +8,40 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from peersky.core.errors import BackendFailed, ContextExceeded, InvalidRequest, NotSupported
+from peersky.core.errors import (
+    BackendFailed,
+    ContextExceeded,
+    InvalidRequest,
+    NotSupported,
+    PeerSkyError,
+    QuotaExceeded,
+)
 from peersky.llm.providers.base import PullProgress
 from peersky.llm.providers.ollama import OllamaProvider
 from peersky.system.settings_store import SettingsStore
+from tests.conftest import ROOT
 from tests.fakes.registry_server import Fault, RegistryServer
 from tests.fakes.scripted_provider import Log
 from tests.interop.conftest import CONTEXT, SYSTEM
 from tests.interop.real_ollama import RealOllama
 from tests.unit.llm.provider_home import PNG, TOOL, ask, ask_for, ask_until_it_breaks, chunks_of, open_settings
 
+STARTER = ROOT / "src/peersky/assets/models/starter.gguf"
+ENDED = ("length", "stop")
+"""Random weights now and then happen to end an answer."""
+
+
 # --- without any model
 
 
 async def test_a_fresh_ollama_says_its_version_and_has_no_models(provider: OllamaProvider, ollama: RealOllama) -> None:
     version = ollama.ask("GET", "/api/version").json()["version"]
-    print(f"Ollama {version}")
     assert tuple(map(int, version.split(".")[:2])) >= (0, 30)
     assert await provider.models() == []
     assert (await provider.check_key()).state == "none"
@@ -123,7 +137,64 @@ async def test_a_cancelled_download_goes_on_with_the_next(
     assert (await provider.describe(name)).name == name
 
 
+async def test_a_download_whose_connection_breaks_goes_on(
+    provider: OllamaProvider, registry: RegistryServer, weights: bytes
+) -> None:
+    content = weights + bytes(128)
+    name = registry.add("broken:1b", {"model": content})
+    registry.faults.append(Fault("drop", after=40_000))
+    await provider.ensure(name, lambda progress: None)
+    assert not registry.faults
+    assert (await provider.describe(name)).name == name
+
+
+async def test_two_downloads_of_one_model_are_one(
+    provider: OllamaProvider, registry: RegistryServer, weights: bytes
+) -> None:
+    name = registry.add("twice:1b", {"model": weights + bytes(256)})
+    sent = registry.sent_bytes
+    seen: tuple[list[PullProgress], list[PullProgress]] = ([], [])
+    registry.stalled.clear()
+    registry.gate.clear()
+    both = asyncio.gather(*(provider.ensure(name, progress.append) for progress in seen))
+    assert await asyncio.to_thread(registry.stalled.wait, 30)
+    registry.gate.set()
+    await both
+    assert [progress[-1].status for progress in seen] == ["success", "success"]
+    size = (await provider.describe(name)).size_bytes
+    assert registry.sent_bytes - sent <= size
+
+
+async def test_a_registry_that_is_down(provider: OllamaProvider) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(BackendFailed, match="connection refused") as caught:
+        await provider.ensure(f"127.0.0.1:{port}/library/down:1b", lambda progress: None)
+    assert caught.value.reason == "backend_error"
+
+
+async def test_a_disk_that_is_full(
+    small_disk: Path, program: Path, tmp_path: Path, registry: RegistryServer, weights: bytes
+) -> None:
+    name = registry.add("large:1b", {"model": weights})
+    with RealOllama(program, tmp_path / "ollama", store=small_disk) as server:
+        provider = provider_of(server, tmp_path)
+        with pytest.raises(QuotaExceeded) as caught:
+            await provider.ensure(name, lambda progress: None)
+        assert caught.value.reason == "disk_full"
+        await provider.close()
+
+
 # --- answers
+
+
+async def test_the_starter_model_answers_in_words(provider: OllamaProvider, registry: RegistryServer) -> None:
+    name = registry.add("starter:latest", {"model": STARTER.read_bytes()})
+    await provider.ensure(name, lambda progress: None)
+    answer = await ask(provider, name, "Hello!", temperature=0.0, max_tokens=80)
+    assert answer.finish_reason == "stop"
+    assert answer.content.strip()
+    assert "<|" not in answer.content
 
 
 async def test_an_answer(provider: OllamaProvider, ollama: RealOllama, model: str) -> None:
@@ -137,8 +208,8 @@ async def test_an_answer(provider: OllamaProvider, ollama: RealOllama, model: st
     assert last.usage.input_tokens > 0
     text = "".join(chunk.content for chunk in chunks)
     assert (await ask(provider, model, max_tokens=12, seed=7, temperature=0.0)).content == text
-    # One engine for both: nothing in the second request made Ollama load the model anew.
-    assert [entry["context_length"] for entry in ollama.ask("GET", "/api/ps").json()["models"]] == [CONTEXT]
+    loaded = ollama.ask("GET", "/api/ps").json()["models"]
+    assert [entry["context_length"] for entry in loaded if entry["name"] == model] == [CONTEXT]
 
 
 async def test_the_model_is_loaded_once(provider: OllamaProvider, ollama: RealOllama, model: str) -> None:
@@ -168,7 +239,6 @@ async def test_a_prompt_that_does_not_fit_is_refused_and_not_cut(provider: Ollam
 
 @pytest.mark.parametrize("told_before", [True, False])
 async def test_what_the_model_cannot_do(provider: OllamaProvider, model: str, told_before: bool) -> None:
-    # A provider of its own: what it was told at the download is what this is about.
     if not told_before:
         provider._known.clear()
     with pytest.raises(NotSupported) as tools:
@@ -180,7 +250,7 @@ async def test_what_the_model_cannot_do(provider: OllamaProvider, model: str, to
         await ask(provider, model, [PNG], max_tokens=2)
     assert images.value.param == "messages"
     answer = await ask(provider, model, think=True, think_if_possible=True, max_tokens=2)
-    assert answer.finish_reason == "length"
+    assert answer.finish_reason in ENDED
 
 
 async def test_leaving_an_answer_frees_the_model(provider: OllamaProvider, model: str) -> None:
@@ -188,7 +258,7 @@ async def test_leaving_an_answer_frees_the_model(provider: OllamaProvider, model
         await anext(chunks)
     # Ollama answers one at a time: this one would wait for the other's end.
     answer = await asyncio.wait_for(ask(provider, model, max_tokens=2), 20)
-    assert answer.finish_reason == "length"
+    assert answer.finish_reason in ENDED
 
 
 async def test_embeddings(provider: OllamaProvider, registry: RegistryServer, model: str, pooling: bytes) -> None:
@@ -209,7 +279,7 @@ async def test_a_model_that_is_deleted_is_missing_at_the_next_question(
 ) -> None:
     name = registry.add("gone:1b", {"model": weights})
     await provider.ensure(name, lambda progress: None)
-    assert (await ask(provider, name, max_tokens=2)).finish_reason == "length"
+    assert (await ask(provider, name, max_tokens=2)).finish_reason in ENDED
     assert ollama.ask("DELETE", "/api/delete", {"model": name}).status_code == 200
     with pytest.raises(NotSupported) as caught:
         await ask(provider, name, max_tokens=2)
@@ -220,28 +290,52 @@ async def test_a_model_that_is_deleted_is_missing_at_the_next_question(
 # --- servers that end
 
 
+def provider_of(server: RealOllama, folder: Path) -> OllamaProvider:
+    """A provider of a server that a test has for itself."""
+    profile = folder / "profile"
+    profile.mkdir()
+    return OllamaProvider(open_settings(profile, baseURL=server.url, contextLength=CONTEXT), Log())
+
+
+async def read_and(provider: OllamaProvider, model: str, act: Callable[[], None]) -> tuple[str, PeerSkyError | None]:
+    """Do something at the first words of a long answer; what was read, and the error that ended it."""
+    text = ""
+    try:
+        async with provider.chat(model, ask_for(max_tokens=5000, seed=7)) as chunks:
+            async for chunk in chunks:
+                if not text:
+                    act()
+                text += chunk.content
+    except PeerSkyError as error:
+        return text, error
+    return text, None
+
+
+async def test_an_engine_that_is_killed_in_mid_answer(
+    program: Path, tmp_path: Path, registry: RegistryServer, weights: bytes
+) -> None:
+    name = registry.add("tiny:f16", {"model": weights})
+    with RealOllama(program, tmp_path / "ollama") as server:
+        provider = provider_of(server, tmp_path)
+        await provider.ensure(name, lambda progress: None)
+        text, error = await read_and(provider, name, server.kill_engine)
+        assert isinstance(error, BackendFailed), error
+        assert (bool(text), error.reason in ("backend_error", "interrupted")) == (True, True)
+        # The next question starts it again.
+        assert (await ask(provider, name, max_tokens=2)).finish_reason in ENDED
+        await provider.close()
+
+
 async def test_a_server_that_is_killed_in_mid_answer(
     program: Path, tmp_path: Path, registry: RegistryServer, weights: bytes
 ) -> None:
     name = registry.add("tiny:f16", {"model": weights})
     with RealOllama(program, tmp_path / "ollama") as server:
-        (tmp_path / "profile").mkdir()
-        settings = open_settings(tmp_path / "profile", baseURL=server.url, contextLength=CONTEXT)
-        provider = OllamaProvider(settings, Log())
+        provider = provider_of(server, tmp_path)
         await provider.ensure(name, lambda progress: None)
-        text = ""
-
-        async def read() -> None:
-            nonlocal text
-            async with provider.chat(name, ask_for(max_tokens=5000)) as chunks:
-                async for chunk in chunks:
-                    if not text:
-                        server.kill()
-                    text += chunk.content
-
-        with pytest.raises(BackendFailed) as caught:
-            await read()
-        assert (bool(text), caught.value.reason) == (True, "interrupted")
+        text, error = await read_and(provider, name, server.kill)
+        assert isinstance(error, BackendFailed), error
+        assert (bool(text), error.reason) == (True, "interrupted")
         with pytest.raises(BackendFailed, match="cannot be reached") as gone:
             await ask(provider, name)
         assert gone.value.reason == "unreachable"
@@ -253,8 +347,7 @@ async def test_an_ollama_without_its_engine_says_so(
 ) -> None:
     name = registry.add("tiny:f16", {"model": weights})
     with RealOllama(program, tmp_path / "ollama", with_engine=False) as server:
-        (tmp_path / "profile").mkdir()
-        provider = OllamaProvider(open_settings(tmp_path / "profile", baseURL=server.url), Log())
+        provider = provider_of(server, tmp_path)
         await provider.ensure(name, lambda progress: None)
         text, error = await ask_until_it_breaks(provider, name, ask_for(max_tokens=2))
         assert isinstance(error, BackendFailed)
