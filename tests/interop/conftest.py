@@ -1,4 +1,4 @@
-"""What `make interop` runs; without it (``PEERSKY_INTEROP`` names the built Ollama) nothing here is collected."""
+"""What `make interop` runs; without it (``PEERSKY_INTEROP`` names the built Ollamas) nothing here is collected."""
 
 from __future__ import annotations
 
@@ -18,16 +18,22 @@ from tests.fakes.scripted_provider import Log
 from tests.interop.real_ollama import RealOllama
 from tests.unit.llm.provider_home import open_settings
 
-PROGRAM = os.environ.get("PEERSKY_INTEROP", "")
+PROGRAMS = [Path(program) for program in os.environ.get("PEERSKY_INTEROP", "").split(os.pathsep) if program]
 CONTEXT = 512
 SYSTEM = b"You are terse."
 
-collect_ignore_glob = [] if PROGRAM else ["test_*.py"]
+collect_ignore_glob = [] if PROGRAMS else ["test_*.py"]
 
 
-@pytest.fixture(scope="session")
-def program() -> Path:
-    return Path(PROGRAM)
+def version_of(program: Path) -> str:
+    """``v0.33.0``: the name of the directory that tools/interop.py built it for."""
+    return program.parent.parent.name
+
+
+@pytest.fixture(scope="session", params=PROGRAMS, ids=version_of)
+def program(request: pytest.FixtureRequest) -> Path:
+    found: Path = request.param
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -29,10 +30,12 @@ class RealOllama:
         program: the built ``ollama``; it is copied, since it looks for its engine beside itself.
         folder: an empty directory.
         store: where its models go; below ``folder`` where it is None.
-        with_engine: PeerSky's engine takes the place of ``llama-server``; else there is none.
+        with_engine: PeerSky's engine takes the place of ``llama-server``; else there is none. Ollama before 0.30 has
+            its own either way.
     """
 
     def __init__(self, program: Path, folder: Path, *, store: Path | None = None, with_engine: bool = True) -> None:
+        self.version = tuple(map(int, program.parent.parent.name.removeprefix("v").split(".")))
         self.store = store or folder / "models"
         self.lines: list[str] = []
         self.host = ""
@@ -97,8 +100,13 @@ class RealOllama:
 
     def kill(self) -> None:
         """End the server as the kernel does that is short of memory."""
+        engines = psutil.Process(self._process.pid).children(recursive=True)
         self._process.kill()
         self._process.wait(STOP_S)
+        # Nobody would end those of old versions.
+        for engine in engines:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                engine.kill()
 
     def kill_engine(self) -> None:
         """End the engine, and not the server."""
@@ -122,10 +130,15 @@ class RealOllama:
                 seen = len(self.lines)
                 assert self._news.wait(START_S), "Ollama did not say it:\n" + "".join(self.lines)
 
-    def count(self, text: str) -> int:
-        """How many lines of the log have this text."""
+    @property
+    def has_own_engine(self) -> bool:
+        """Whether the engine is a part of the program, as before 0.30."""
+        return self.version < (0, 30)
+
+    def loads(self) -> int:
+        """How often it has loaded a model."""
         with self._news:
-            return sum(text in line for line in self.lines)
+            return sum('"starting llama-server"' in line or '"starting llama server"' in line for line in self.lines)
 
     def ask(self, method: str, path: str, body: object = None) -> httpx.Response:
         """A request of the test's own."""
