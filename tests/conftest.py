@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,6 +26,9 @@ ModelMaker = Callable[..., Path]
 # How fast examples are made depends on what else the machine does, and says nothing of the program.
 settings.register_profile("peersky", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("peersky")
+
+# Whoever starts the tests in the background has them ignore Ctrl-C, which they would hand down to what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test may touch the keyring of whoever runs it.
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"

@@ -219,7 +219,6 @@ PROMISES: Final = {
             && events.at(-1) === 'data: [DONE]' && JSON.parse(events.at(-2).slice(6)).usage.completion_tokens > 0
             && refused.status === 400 && (await refused.json()).error.param === 'temperature';
     """,
-    "no memory yet": "return window.llmMemory === undefined;",
 }
 
 
