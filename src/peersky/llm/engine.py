@@ -37,7 +37,7 @@ from peersky.system.tasks import TaskOwner
 NAME: Final = "The built-in engine"
 BATCH_TOKENS: Final = 64
 """Tokens worked on between two looks at cancelled requests. On two cores, a model of half a billion weights takes up to
-0.5 s for such a batch, so stop is heard within a second; with 128 up to 0.95 s, and 256 read prompts only 10 % faster."""
+0.5 s for such a batch, so stop is heard within a second; 128 took up to 0.95 s, and 256 is only 10 % faster."""
 
 CACHE_RAM_MIB: Final = 256
 """Memory for prompts of conversations that lost their slot."""
