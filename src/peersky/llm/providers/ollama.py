@@ -146,9 +146,7 @@ class OllamaProvider(Provider):
 
     async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:
         server = await self._server()
-        known = self._known.get((server.base, canonical(model)))
-        if known is not None and known.capabilities is not None and "embedding" not in known.capabilities:
-            raise NotSupported(f"The model {model} makes no embeddings. Choose an embedding model.")
+        # Not refused by what the list of models says: v0.33.0 lists some embedding models as text models only.
         vectors: list[list[float]] = []
         for start in range(0, len(texts), EMBEDDING_BATCH):
             batch = list(texts[start : start + EMBEDDING_BATCH])
