@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 SIZES = {800: 700, 1600: 1000}
 OFF: dict[str, object] = {}
+# Nothing listens at this port.
+OLLAMA_DOWN: dict[str, object] = {"enabled": True, "provider": "ollama", "baseURL": "http://127.0.0.1:9/"}
 ON: dict[str, object] = {"enabled": True, "provider": "builtin", "model": "peersky-starter"}
 
 # Picture -> settings of the llm block, address, and what is done there first (the body of an async function).
@@ -24,10 +26,26 @@ PICTURES: dict[str, tuple[dict[str, object], str, str]] = {
     "window": (OFF, "peersky://home/", ""),
     "home": (ON, "peersky://home/", ""),
     "settings-llm": (ON, "peersky://settings/llm", ""),
+    "settings-ollama": (OLLAMA_DOWN, "peersky://settings/llm", ""),
+    "settings-memory": ({**ON, "memoryEnabled": True}, "peersky://settings/memory", ""),
+    "ollama-unreachable": (
+        OLLAMA_DOWN,
+        "peersky://p2p/ai-chat/",
+        "await window.llm.complete('hi').catch(() => 0); await new Promise((done) => setTimeout(done, 500));",
+    ),
+    "logs": (
+        ON,
+        "peersky://logs/",
+        """
+        for (const prompt of ['What is PeerSky?', 'Hello', 'List three fruits']) await window.llm.complete(prompt);
+        await new Promise((done) => setTimeout(done, 500));
+        """,
+    ),
     "ai-chat": (
         ON,
         "peersky://p2p/ai-chat/",
         """
+        while (document.getElementById('model').hidden) await new Promise((done) => setTimeout(done, 50));
         for (const question of ['What is PeerSky?', 'How do I choose another model?']) {
           const prompt = document.getElementById('prompt');
           prompt.value = question;
@@ -64,11 +82,14 @@ def main(arguments: list[str]) -> int:
 
 def take(scheme: str, picture: str) -> None:
     """Take one picture in both widths."""
+    from PyQt6.QtGui import QPainter
+    from PyQt6.QtWidgets import QDialog
+
     from peersky.qt.application import create_application
     from peersky.qt.driver import PageDriver, wait_until
     from peersky.qt.page import PeerSkyPage
     from peersky.qt.runtime import Runtime
-    from peersky.qt.window import Browser
+    from peersky.qt.window import Browser, WindowPrompts
     from peersky.system.paths import open_profile
 
     llm, url, script = PICTURES[picture]
@@ -77,8 +98,9 @@ def take(scheme: str, picture: str) -> None:
         profile = open_profile(Path(folder))
         settings = {"llm": llm, "browser": {"colorScheme": scheme}}
         profile.settings_file.write_text(json.dumps(settings), encoding="utf-8")
-        runtime = Runtime(profile)
-        browser = Browser(runtime)
+        prompts = WindowPrompts()
+        runtime = Runtime(profile, prompts)
+        browser = Browser(runtime, prompts)
         window = browser.new_window()
         tab = window.open_tab("about:blank")
         assert isinstance(tab.page, PeerSkyPage)
@@ -91,7 +113,15 @@ def take(scheme: str, picture: str) -> None:
             window.resize(width, height)
             driver.evaluate(SETTLED, 30)
             wait_until(lambda: False, 0.3, None)
-            window.grab().save(str(IMAGES / f"{picture}-{scheme}-{width}.png"), "PNG")
+            image = window.grab()
+            # A dialog is a window of its own; it stands in the middle of the one that it belongs to.
+            dialogs = [w for w in application.topLevelWidgets() if isinstance(w, QDialog) and w.isVisible()]
+            painter = QPainter(image)
+            for dialog in dialogs:
+                shown = dialog.grab()
+                painter.drawPixmap((width - shown.width()) // 2, (height - shown.height()) // 2, shown)
+            painter.end()
+            image.save(str(IMAGES / f"{picture}-{scheme}-{width}.png"), "PNG")
         browser.dispose()
         runtime.close()
     del application
