@@ -5,6 +5,7 @@ Page, validation and documentation derive from it.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from peersky.core.errors import SettingInvalid
 from peersky.core.origins import Origin, parse_origin
 
 Value = bool | int | float | str | list[str]
+
+_HOST_PORT: Final = re.compile(r"(?:[0-9A-Za-z.-]{1,253}|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}\Z")
+_MULTIADDR: Final = re.compile(r"(?:/[0-9A-Za-z._:%-]+){2,}\Z")
 
 STARTER_MODEL: Final = "peersky-starter"
 """Name of the demonstration model that is shipped."""
@@ -36,7 +40,8 @@ class Setting:
         unit: ``s``, ``tokens``, ``bytes``… or empty.
         choices: the allowed texts, where only some are.
         secret: kept in the keyring, never in the file, never shown.
-        form: ``url`` or ``web-origins``: what a text must be beyond being text.
+        form: what a text, or each text of a list, must be beyond being text: ``url``, ``url-or-empty``,
+            ``web-origins``, ``host-ports`` (``127.0.0.1:49737``) or ``multiaddrs`` (``/ip4/127.0.0.1/tcp/4001``).
         origin_of: for a secret: the setting with the address that it is for. There is one secret per origin of that
             address, so that none ever goes to another.
     """
@@ -65,10 +70,10 @@ class Setting:
                 raise self._refusal(f"must be between {low:g} and {high:g} {self.unit}".rstrip())
         if self.choices and checked not in self.choices:
             raise self._refusal(f"must be one of {', '.join(c or '(empty)' for c in self.choices)}")
-        if self.form == "url":
+        if self.form == "url" or (self.form == "url-or-empty" and checked):
             _check_url(self, str(checked))
-        if self.form == "web-origins" and isinstance(checked, list):
-            checked = [str(_web_origin(self, entry)) for entry in checked]
+        if isinstance(checked, list):
+            checked = self._checked_entries(checked)
         return checked
 
     def parse(self, text: str) -> Value:
@@ -121,6 +126,15 @@ class Setting:
                         raise self._refusal("must be a text of at most 4096 characters")
                     return value
                 raise self._refusal("must be a text")
+
+    def _checked_entries(self, entries: list[str]) -> list[str]:
+        if self.form == "web-origins":
+            return [str(_web_origin(self, entry)) for entry in entries]
+        if self.form == "host-ports" and not all(_HOST_PORT.match(entry) for entry in entries):
+            raise self._refusal("must be a list of addresses such as 127.0.0.1:49737")
+        if self.form == "multiaddrs" and not all(_MULTIADDR.match(entry) for entry in entries):
+            raise self._refusal("must be a list of addresses such as /ip4/127.0.0.1/tcp/4001/p2p/12D3KooW…")
+        return entries
 
     def _refusal(self, rule: str) -> SettingInvalid:
         return SettingInvalid(f"The setting {self.key} {rule}.", param=self.key)
@@ -207,6 +221,50 @@ _SETTINGS: Final = (
         "Web sites that may use the model, beside http://localhost; exact origins, https only.",
         form="web-origins",
     ),
+    Setting(
+        "p2p.listen",
+        "everywhere",
+        "From where other peers can reach this computer; nowhere: it fetches and publishes, but takes no connections.",
+        choices=("everywhere", "lan", "loopback", "nowhere"),
+    ),
+    Setting(
+        "p2p.hyper.bootstrap",
+        [],
+        "Addresses through which Hyper peers are found; empty: the public network.",
+        form="host-ports",
+    ),
+    Setting("p2p.hyper.port", 0, "Port for Hyper peers; 0: any that is free.", 0, 65_535),
+    Setting(
+        "p2p.ipfs.peers",
+        [],
+        "IPFS peers that are always connected to, beside those that are found.",
+        form="multiaddrs",
+    ),
+    Setting("p2p.ipfs.port", 0, "Port for IPFS peers; 0: any that is free.", 0, 65_535),
+    Setting(
+        "p2p.ipfs.backend",
+        "helia",
+        "What serves IPFS: helia, which comes with the browser, or a Kubo daemon that already runs.",
+        choices=("helia", "kubo"),
+    ),
+    Setting("p2p.ipfs.kuboRpc", "http://127.0.0.1:5001", "Address of the Kubo daemon's RPC.", form="url"),
+    Setting(
+        "p2p.dnsResolver",
+        "",
+        "Resolver for names such as ipns://docs.ipfs.tech (DNS over HTTPS); empty: the usual one.",
+        form="url-or-empty",
+    ),
+    Setting(
+        "p2p.cacheBytes",
+        2_000_000_000,
+        "Disk space for what was loaded from peers; what you published does not count.",
+        10_000_000,
+        1_000_000_000_000_000,
+        "bytes",
+    ),
+    Setting("p2p.uploadLimit", 0, "How much is sent to peers; 0: as much as they take.", 0, 10**12, "bytes/s"),
+    Setting("p2p.downloadLimit", 0, "How much is loaded from peers; 0: as much as they send.", 0, 10**12, "bytes/s"),
+    Setting("p2p.lookupSeconds", 20, "How long to look for peers that have what a page asks for.", 1, 3600, "s"),
     Setting("browser.home", "peersky://home/", "Page of a new window and a new tab."),
     Setting(
         "browser.searchURL",

@@ -83,6 +83,26 @@ class Profile:
         return self.root / "ollama-unreachable.json"
 
     @property
+    def p2p_dir(self) -> Path:
+        """What the P2P node stores: blocks, drives, what is pinned."""
+        return self.root / "p2p"
+
+    @property
+    def p2p_identity_dir(self) -> Path:
+        """Keys of drives and names: who has them is their owner."""
+        return self.root / "p2p-identity"
+
+    @property
+    def publishers_file(self) -> Path:
+        """Which pages may publish."""
+        return self.root / "publishers.json"
+
+    @property
+    def ledger_file(self) -> Path:
+        """What was published from here."""
+        return self.root / "ledger.sqlite3"
+
+    @property
     def spool_dir(self) -> Path:
         """Uploads that are under way."""
         return self.root / "spool"

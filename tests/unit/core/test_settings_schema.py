@@ -207,3 +207,25 @@ def test_the_provider_follows_from_the_exact_address_and_the_key(
     provider: str, base_url: str, key: str, expected: str
 ) -> None:
     assert provider_for(provider, base_url, key) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [
+        ("p2p.hyper.bootstrap", ["127.0.0.1:49737", "[::1]:1", "dht.example.org:49737"], ["127.0.0.1"]),
+        ("p2p.hyper.bootstrap", [], ["http://127.0.0.1:1/"]),
+        ("p2p.ipfs.peers", ["/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWabc", "/dnsaddr/example.org"], ["127.0.0.1:4001"]),
+        ("p2p.ipfs.peers", [], ["/ip4/127.0.0.1/tcp/4001", "/ip4"]),
+    ],
+)
+def test_addresses_of_peers(key: str, good: list[str], bad: list[str]) -> None:
+    assert setting(key).check(good) == good
+    with pytest.raises(SettingInvalid, match="addresses such as"):
+        setting(key).check(bad)
+
+
+def test_a_resolver_is_an_address_or_nothing() -> None:
+    assert setting("p2p.dnsResolver").check("") == ""
+    assert setting("p2p.dnsResolver").check("https://dns.example/dns-query") == "https://dns.example/dns-query"
+    with pytest.raises(SettingInvalid, match="http"):
+        setting("p2p.dnsResolver").check("1.1.1.1")

@@ -1,0 +1,1 @@
+"""The peer-to-peer node, what was published with it, and who may publish."""
