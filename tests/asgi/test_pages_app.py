@@ -19,6 +19,8 @@ from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from peersky.web.asker import COMMAND_LINE, NOBODY, Asker
 from peersky.web.error_page import render_error_page
+from peersky.web.page_template import PAGES as PAGE_ENTRIES
+from peersky.web.page_template import Page
 from peersky.web.pages_app import make_pages_app
 from peersky.web.requests import MAX_API_BODY_BYTES
 from tests.asgi.client import AsgiClient
@@ -31,6 +33,7 @@ PAGES = [
     "peersky://settings/llm",
     "peersky://settings/llm/",
     "peersky://settings/memory",
+    "peersky://logs/",
     "peersky://p2p/",
     "peersky://p2p/ai-chat/",
 ]
@@ -123,6 +126,27 @@ async def test_pages_hold_nothing_inline_and_everything_they_load_is_there(world
     for link in markup.links:
         if link.startswith("peersky:"):
             assert (await world.client.get(link, asker=opened_by(f"peersky://{own}"))).status == 200, link
+
+
+@pytest.mark.parametrize("page", PAGE_ENTRIES, ids=lambda page: f"{page.host}{page.path}")
+async def test_a_page_is_its_fragment_in_the_frame_that_all_have(world: World, page: Page) -> None:
+    url = f"peersky://{page.host}{page.path}"
+    text = (await world.client.get(url)).text
+    assert (ASSETS / page.fragment).read_text("utf-8").rstrip() in text
+    assert not re.search(r"\$\w|\n\n", text)
+    assert re.findall("<title>.*PeerSky", text)
+    for part in ('href="#main">Skip to content<', '<main id="main"', '<header class="bar">', '<nav aria-label="Main">'):
+        assert text.count(part) == 1, part
+    here = re.findall('aria-current="page">([^<]*)</a></li>', text)
+    assert here == ([page.title] if page.host == "settings" else [])
+    head = await world.client.request("HEAD", url)
+    assert (head.body, head.headers["content-length"]) == (b"", str(len(text.encode())))
+
+
+async def test_a_fragment_is_no_page(world: World) -> None:
+    for page in PAGE_ENTRIES:
+        name = page.fragment.rpartition("/")[2]
+        assert (await world.client.get(f"peersky://{page.host}/{name}")).status == 404
 
 
 async def test_scripts_and_styles_refer_to_files_that_exist(world: World) -> None:

@@ -6,7 +6,7 @@ Every request, files included, passes :func:`peersky.core.trust.may` before it i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,6 +36,7 @@ from peersky.llm.choice import builtin_changes
 from peersky.web.asker import Asker, asker_of
 from peersky.web.error_page import render_error_page
 from peersky.web.errors import error_response, internal_error
+from peersky.web.page_template import PAGES, Page, render_page
 from peersky.web.requests import json_object
 from peersky.web.static import file_response, find_file, is_folder
 
@@ -78,52 +79,31 @@ def make_pages_app(
         apis: more APIs, by host; trust lets in only what :data:`peersky.core.trust.INTERNAL_APIS` names.
     """
     status = _LlmStatus(settings, bridge)
-    more = apis or {}
-    routes: list[BaseRoute] = [
-        Host(
-            "home",
-            Router(
-                [
-                    _apis(
-                        Route("/llm-status", status.read),
-                        Route("/llm-status", status.reset, methods=["POST"]),
-                        Route("/llm-enable", status.enable, methods=["POST"]),
-                        *more.get("home", ()),
-                    ),
-                    _files(assets / "pages" / "home"),
-                ]
-            ),
-        ),
-        Host(
-            "settings",
-            Router(
-                [
-                    _apis(
-                        Route("/settings", _SettingsApi(settings)),
-                        Route("/models", status.models),
-                        Route("/llm-status", status.read),
-                        Route("/llm-status", status.reset, methods=["POST"]),
-                        *more.get("settings", ()),
-                    ),
-                    *(_page(path, assets / "pages" / "settings" / "llm.html") for path in ("/llm", "/llm/")),
-                    *(_page(path, assets / "pages" / "settings" / "memory.html") for path in ("/memory", "/memory/")),
-                    _files(assets / "pages" / "settings"),
-                ]
-            ),
-        ),
-        Host("logs", Router([_apis(*more.get("logs", ())), _files(assets / "pages" / "logs")])),
-        Host(
-            "p2p",
-            Router(
-                [
-                    _page(SHARED_TYPES, assets / "peersky.d.ts"),
-                    Mount(SHARED_FOLDER.rstrip("/"), routes=[_files(assets / "components")]),
-                    _files(assets / "apps"),
-                ]
-            ),
-        ),
-        Host(SHARED_ASSETS_HOST, Router([_files(assets / "shared")])),
+    own: dict[str, list[BaseRoute]] = {
+        "home": [
+            Route("/llm-status", status.read),
+            Route("/llm-status", status.reset, methods=["POST"]),
+            Route("/llm-enable", status.enable, methods=["POST"]),
+        ],
+        "settings": [
+            Route("/settings", _SettingsApi(settings)),
+            Route("/models", status.models),
+            Route("/llm-status", status.read),
+            Route("/llm-status", status.reset, methods=["POST"]),
+        ],
+    }
+    shared: list[BaseRoute] = [
+        _file(SHARED_TYPES, assets / "peersky.d.ts"),
+        Mount(SHARED_FOLDER.rstrip("/"), routes=[_files(assets / "components")]),
+        _files(assets / "apps"),
     ]
+    more = apis or {}
+    routes: list[BaseRoute] = [Host(SHARED_ASSETS_HOST, Router([_files(assets / "shared")]))]
+    for host in dict.fromkeys(page.host for page in PAGES):
+        # The fragments of pages lie there as well, and are no pages.
+        files = shared if host == "p2p" else [_files(assets / "pages" / host, hidden=".html")]
+        host_routes: list[BaseRoute] = [_apis(*own.get(host, ()), *more.get(host, ())), *_pages(assets, host), *files]
+        routes.append(Host(host, Router(host_routes)))
     errors = _ErrorReplies(assets)
     app = Starlette(
         routes=routes,
@@ -141,13 +121,28 @@ def _apis(*routes: BaseRoute) -> Mount:
     return Mount(API.rstrip("/"), routes=routes)
 
 
-def _files(folder: Path) -> Route:
-    """A route for all files of a folder."""
+def _pages(assets: Path, host: str) -> list[Route]:
+    """Routes for the pages of a host."""
+
+    def endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
+        async def send(request: Request) -> Response:
+            reply = HTMLResponse(await asyncio.to_thread(render_page, assets, page))
+            if request.method == "HEAD":
+                reply.body = b""
+            return reply
+
+        return send
+
+    return [Route(path, endpoint(page)) for page in PAGES if page.host == host for path in page.paths]
+
+
+def _files(folder: Path, hidden: str = "") -> Route:
+    """A route for all files of a folder but those whose names end in ``hidden``."""
 
     async def endpoint(request: Request) -> Response:
         path = request.path_params["path"]
         file = find_file(folder, path)
-        if file is None:
+        if file is None or (hidden and file.name.endswith(hidden)):
             # No redirect to the folder: the browser lets nothing redirect into its own pages.
             raise NotFound(FOLDER_HERE if is_folder(folder, path) else NOTHING_HERE)
         return file_response(request, file)
@@ -155,7 +150,7 @@ def _files(folder: Path) -> Route:
     return Route("/{path:path}", endpoint)
 
 
-def _page(path: str, file: Path) -> Route:
+def _file(path: str, file: Path) -> Route:
     """A route for one file."""
 
     async def endpoint(request: Request) -> Response:
