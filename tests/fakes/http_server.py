@@ -167,6 +167,7 @@ class FakeServer:
         self._loop = asyncio.new_event_loop()
         self._released: dict[str, asyncio.Event] = {}
         self._handlers: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
         self._thread = threading.Thread(target=self._loop.run_forever, name=type(self).__name__, daemon=True)
 
     async def handle(self, request: Recorded, answer: Answer) -> None:
@@ -228,49 +229,56 @@ class FakeServer:
 
     async def _stop(self) -> None:
         self._server.close()
-        # Connections that were taken a moment ago have no handler yet, and those that were closed are still open.
-        for _ in range(3):
-            await asyncio.sleep(0)
-        for handler in list(self._handlers):
-            handler.cancel()
-        await asyncio.gather(*self._handlers, return_exceptions=True)
-        for _ in range(3):
-            await asyncio.sleep(0)
+        # Connections that were taken a moment ago have no handler yet, but each has a task of the loop's own.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in others & self._handlers:
+                task.cancel()
+            await asyncio.wait(others, timeout=PATIENCE_S)
+        for writer in self._writers:
+            writer.transport.abort()
+        # A closed transport gives its socket back in a later turn of the loop.
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
+        await asyncio.sleep(0)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._handlers.add(task)
+        self._writers.append(writer)
         try:
-            request = await _read(reader)
-            if request is None:
-                writer.close()
-                return
-            self.requests.append(request)
-            self.happened()
-            answer = Answer(self, reader, writer)
-            try:
-                await self.handle(request, answer)
-            except Gone:
-                request.gone = True
-            finally:
-                await answer.close()
-                self.happened()
+            await self._serve(reader, writer)
         except asyncio.CancelledError:
             writer.transport.abort()
         finally:
             self._handlers.discard(task)
 
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await _read(reader)
+        if request is None:
+            writer.close()
+            return
+        self.requests.append(request)
+        self.happened()
+        answer = Answer(self, reader, writer)
+        try:
+            await self.handle(request, answer)
+        except Gone:
+            request.gone = True
+        finally:
+            await answer.close()
+            self.happened()
+
 
 async def _read(reader: asyncio.StreamReader) -> Recorded | None:
+    """One request; None where the client went away before it had sent all of it."""
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first, *lines = head.split("\r\n")
+        method, path, _ = first.split(" ")
+        headers = {
+            name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)
+        }
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
     except (asyncio.IncompleteReadError, OSError):
         return None
-    first, *lines = head.split("\r\n")
-    method, path, _ = first.split(" ")
-    headers = {
-        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)
-    }
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
     return Recorded(method, path, headers, json.loads(body) if body else None)
