@@ -51,7 +51,7 @@ def check(cli: Cli, name: str, weights: bytes) -> None:
     assert not (cli.profile / "downloads.json").exists()
 
 
-def test_pull_and_answer(cli: Cli, name: str, weights: bytes) -> None:
+def test_pull_and_answer(cli: Cli, name: str, weights: bytes, registry: RegistryServer) -> None:
     outcome = cli.run("models pull", name)
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith(f"{name} is here: ")
@@ -60,6 +60,11 @@ def test_pull_and_answer(cli: Cli, name: str, weights: bytes) -> None:
     again = cli.run("models pull", name)
     assert again.code == 0
     assert again.out.startswith(f"{name} is here: ")
+    assert f"{name} is up to date." in again.err
+    registry.manifest_status = 503
+    offline = cli.run("models pull", name)
+    assert offline.code == 0
+    assert "whether there is a newer version is not known" in offline.err
     assert cli.run("ask", "--model", name, "--max-tokens", "8", "hello").code in (0, 3)
 
 

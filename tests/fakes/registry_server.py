@@ -24,12 +24,12 @@ CHUNK = 16 * 1024
 class Fault:
     """What goes wrong with one answer that has bytes of a blob.
 
-    ``drop`` and ``stall`` send ``after`` bytes and break the connection or send nothing more; ``status`` answers with
-    ``code``; ``whole`` ignores Range; ``etag``, ``total`` (of Content-Range) and ``length`` lie in a header; ``flip``
-    changes the last byte.
+    ``drop``, ``stall`` and ``trickle`` send ``after`` bytes and then break the connection, send nothing more, or a byte
+    now and then; ``status`` answers with ``code``; ``whole`` ignores Range; ``etag``, ``total`` (of Content-Range) and
+    ``length`` lie in a header; ``flip`` changes the last byte.
     """
 
-    kind: Literal["drop", "stall", "status", "whole", "etag", "total", "length", "flip", "gzip"]
+    kind: Literal["drop", "stall", "trickle", "status", "whole", "etag", "total", "length", "flip", "gzip"]
     after: int = 0
     code: int = 500
     value: str = ""
@@ -285,7 +285,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {**headers, "Content-Length": str(length)}.items():
             self.send_header(name, value)
         self.end_headers()
-        stop = fault.after if fault.kind in ("drop", "stall") else len(body)
+        stop = fault.after if fault.kind in ("drop", "stall", "trickle") else len(body)
         for start in range(0, min(stop, len(body)), CHUNK):
             piece = body[start : min(start + CHUNK, stop)]
             self.wfile.write(piece)
@@ -300,6 +300,12 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.kind == "stall":
                 state.stalled.set()
                 state.release.wait()
+            if fault.kind == "trickle":
+                state.stalled.set()
+                while stop < len(body) and not state.release.wait(0.01):
+                    self.wfile.write(body[stop : stop + 1])
+                    self.wfile.flush()
+                    stop += 1
             self.close_connection = True
         elif fault.kind == "length":
             self.close_connection = True

@@ -11,6 +11,7 @@ from peersky.cli.session import Session
 from peersky.cli.sizes import size_text
 from peersky.cli.terminal import say
 from peersky.core.errors import BackendFailed, PeerSkyError
+from peersky.llm.download import DOWNLOADED
 from peersky.system.paths import open_profile
 
 PROVIDER: Final = "builtin"
@@ -27,7 +28,8 @@ def add_to(commands: Any, common: argparse.ArgumentParser) -> None:
         parents=[common],
         help="download one",
         description="Downloads a model from Ollama's registry (qwen2.5-coder:3b) or from Hugging Face "
-        "(hf.co/USER/REPOSITORY:Q4_K_M). After an interruption, the same command goes on where it stopped.",
+        "(hf.co/USER/REPOSITORY:Q4_K_M). After an interruption, the same command goes on where it stopped; for a "
+        "model that is here, it looks for a newer version.",
     )
     pull.add_argument("name", metavar="NAME")
     pull.set_defaults(run=run_pull)
@@ -76,6 +78,8 @@ def run_pull(options: argparse.Namespace) -> int:
         finally:
             bar.end()
         if download["state"] == "done":
+            if download["status"] != DOWNLOADED:
+                say(f"{download['status']}.")
             model = session.call(lambda client: client.show_model(download["model"]))
             print(f"{download['model']} is here: {size_text(model['sizeBytes'])}. {_memory(model)}".rstrip())
             return 0

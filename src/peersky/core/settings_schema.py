@@ -22,6 +22,9 @@ _MULTIADDR: Final = re.compile(r"(?:/[0-9A-Za-z._:%-]+){2,}\Z")
 STARTER_MODEL: Final = "peersky-starter"
 """Name of the demonstration model that is shipped."""
 
+STARTER_TEMPERATURE: Final = 0.0
+"""Where neither page nor user names one: so small a model answers 73 % of its evaluation at 0, and 57 % at 0.7."""
+
 DEFAULT_OLLAMA_MODEL: Final = "qwen2.5-coder:3b"
 OLLAMA_URL: Final = "http://127.0.0.1:11434/"
 PROVIDERS: Final = ("ollama", "builtin", "openai")
@@ -202,7 +205,13 @@ _SETTINGS: Final = (
         "s",
     ),
     Setting("llm.parallel", 2, "How many answers a model on this computer writes at once.", 1, 16),
-    Setting("llm.temperature", 0.7, "Temperature where a page names none.", 0, 2),
+    Setting(
+        "llm.temperature",
+        0.7,
+        "Temperature where a page names none; until it is changed here, the starter model takes 0.",
+        0,
+        2,
+    ),
     Setting("llm.maxTokens", 2048, "Length of an answer where a page names none.", 1, 1_048_576, "tokens"),
     Setting(
         "llm.think",

@@ -15,7 +15,7 @@ from peersky.core.address import is_loopback
 from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo
 from peersky.core.errors import BackendFailed, Cancelled, NotAllowed, NotSupported, PeerSkyError
 from peersky.core.origins import USER, Origin, parse_origin
-from peersky.core.settings_schema import STARTER_MODEL, THINKING, provider_for
+from peersky.core.settings_schema import STARTER_MODEL, STARTER_TEMPERATURE, THINKING, provider_for
 from peersky.core.trust import INTERNAL_APIS
 from peersky.llm.consent import CloudConsent
 from peersky.llm.generation import Content, Generation
@@ -173,7 +173,7 @@ class Bridge:
             Cancelled: somebody pressed stop.
         """
         provider, model = self._ready(origin, request.model)
-        request = self._with_defaults(request, model)
+        request = self._with_defaults(request, provider, model)
         async with AsyncExitStack() as stack:
             generation = await stack.enter_async_context(self._generation(origin, provider, model))
             if self._settings.flag("logs.content"):
@@ -320,7 +320,12 @@ class Bridge:
             raise NotSupported("No model is chosen; choose one in peersky://settings/llm.", reason="model_missing")
         return provider, model
 
-    def _with_defaults(self, request: ChatRequest, model: str) -> ChatRequest:
+    def _temperature(self, provider: Provider, model: str) -> float:
+        if (provider.kind, model) == ("builtin", STARTER_MODEL) and not self._settings.is_stored("llm.temperature"):
+            return STARTER_TEMPERATURE
+        return self._settings.number("llm.temperature")
+
+    def _with_defaults(self, request: ChatRequest, provider: Provider, model: str) -> ChatRequest:
         temperature, max_tokens = request.temperature, request.max_tokens
         think = _THINKING.get(self._settings.text("llm.think")) if request.think is None else request.think
         return replace(
@@ -328,7 +333,7 @@ class Bridge:
             model=model,
             think=think,
             think_if_possible=request.think is None and think is not None,
-            temperature=self._settings.number("llm.temperature") if temperature is None else temperature,
+            temperature=self._temperature(provider, model) if temperature is None else temperature,
             max_tokens=self._settings.whole("llm.maxTokens") if max_tokens is None else max_tokens,
         )
 

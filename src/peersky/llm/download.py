@@ -15,6 +15,9 @@ from peersky.llm.providers.base import PullProgress
 SPEED_WINDOW_S: Final = 5.0
 MAX_KEPT_FILE_BYTES: Final = 1024 * 1024
 
+DOWNLOADED: Final = "Downloaded"
+"""The status of what is done, where there was something to do."""
+
 DownloadState = Literal["queued", "running", "verifying", "paused", "done", "failed", "removed"]
 ACTIVE: Final = frozenset({"queued", "running", "verifying"})
 
@@ -87,6 +90,7 @@ class Job:
     percent: float | None = None
     message: str = ""
     interrupted: bool = False
+    ended: str = DOWNLOADED
     task: asyncio.Task[None] | None = None
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     samples: deque[tuple[float, int]] = field(default_factory=deque)
@@ -100,6 +104,7 @@ class Job:
             # What failed may have been thrown away; and this is another try, seen as one.
             self.completed, self.percent = 0, None
         self.state, self.status, self.message, self.interrupted = "queued", "Waiting for its turn", "", False
+        self.ended = DOWNLOADED
         self.samples.clear()
         self.settled.clear()
 
@@ -108,6 +113,8 @@ class Job:
         before = self.state
         self.state = "verifying" if progress.verifying else "running"
         self.status = progress.status
+        if progress.nothing_to_do:
+            self.ended = progress.status
         self.total = progress.total_bytes or self.total
         self.completed = max(self.completed, min(progress.completed_bytes, self.total or progress.completed_bytes))
         if self.total:

@@ -213,7 +213,7 @@ class DownloadManager:
             else:
                 job.completed = job.total
                 job.percent = 100.0
-                self._settle(job, "done", "Downloaded")
+                self._settle(job, "done", job.ended)
             finally:
                 self._log(
                     "download-end",

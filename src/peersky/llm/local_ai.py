@@ -13,6 +13,7 @@ from peersky.llm.bridge import Bridge
 from peersky.llm.choice import builtin_changes
 from peersky.llm.connections import Connections, MakeProvider
 from peersky.llm.consent import CloudConsent
+from peersky.llm.download import DOWNLOADED
 from peersky.llm.downloads import Download, DownloadManager
 from peersky.llm.endpoint import Endpoint, stored_endpoint
 from peersky.llm.model_switch import ModelSwitch
@@ -88,7 +89,9 @@ class LocalAi:
         if download.state == before:
             return
         if download.state == "done":
-            self._notify.notify(f"{download.model} is ready", "The download is done, and the model can answer.")
+            fetched = download.status == DOWNLOADED
+            text = "The download is done, and the model can answer." if fetched else f"{download.status}."
+            self._notify.notify(f"{download.model} is ready", text)
         elif download.state == "failed":
             self._notify.notify(f"{download.model} was not downloaded", download.message)
         elif download.state == "removed":

@@ -21,6 +21,7 @@ from peersky.core.errors import (
     QuotaExceeded,
 )
 from peersky.core.origins import USER, Origin
+from peersky.core.settings_schema import STARTER_MODEL
 from peersky.llm.bridge import Bridge
 from peersky.llm.consent import CloudConsent
 from peersky.system.prompt_port import Question
@@ -216,12 +217,23 @@ async def test_embeddings(bridge: Bridge, settings: SettingsStore, log: Log) -> 
 async def test_defaults_come_from_the_settings(
     bridge: Bridge, settings: SettingsStore, provider: ScriptedProvider
 ) -> None:
-    settings.change(BUILTIN)
+    settings.change({**BUILTIN, "llm.model": "other"})
     await ask(bridge)
     settings.change({"llm.temperature": 0.1, "llm.maxTokens": 5})
     await ask(bridge)
     await ask(bridge, PAGE, ChatRequest(ASKED.messages, temperature=0, max_tokens=9))
     assert [(r.temperature, r.max_tokens) for r in provider.requests] == [(0.7, 2048), (0.1, 5), (0, 9)]
+
+
+async def test_the_starter_model_answers_best_at_0(
+    bridge: Bridge, settings: SettingsStore, provider: ScriptedProvider
+) -> None:
+    settings.change({**BUILTIN, "llm.model": STARTER_MODEL})
+    await ask(bridge)
+    await ask(bridge, PAGE, ChatRequest(ASKED.messages, temperature=0.9))
+    settings.change({"llm.temperature": 0.7})
+    await ask(bridge)
+    assert [request.temperature for request in provider.requests] == [0, 0.9, 0.7]
 
 
 async def test_usage_that_comes_after_the_finish_reason_is_joined_to_it(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from peersky.core.errors import BackendFailed, ModelFileInvalid, NotSupported, QuotaExceeded
+from peersky.core.errors import BackendFailed, ModelFileInvalid, NotSupported, PeerSkyError, QuotaExceeded
 from peersky.core.manifest import TEXTS, WEIGHTS, Layer, Manifest, check_runnable
 from peersky.core.model_names import ModelName
 from peersky.llm.gguf_head import (
@@ -22,7 +22,15 @@ from peersky.llm.gguf_head import (
 from peersky.llm.library.architectures import check_architecture, check_projector
 from peersky.llm.library.blobs import disk_error
 from peersky.llm.library.hugging_face import ENDPOINT, find_on_hub
-from peersky.llm.library.registry import STALL_S, Fetcher, Refused, Source, find_in_registry, refusal_error
+from peersky.llm.library.registry import (
+    SLOW_BYTES,
+    STALL_S,
+    Fetcher,
+    Refused,
+    Source,
+    find_in_registry,
+    refusal_error,
+)
 from peersky.llm.library.store import ModelStore
 from peersky.llm.library.transfer import MIB, Transfer, TransferOptions
 from peersky.llm.providers.base import PullProgress
@@ -49,6 +57,7 @@ class Puller:
         store: where they go.
         options: how files are fetched.
         stall_s: longest silence of a connection, in seconds.
+        slow_bytes: what a connection must bring in that time.
         free_bytes: tells how much fits on the disk with a directory.
         hub: the site that ``hf.co`` means.
     """
@@ -59,12 +68,13 @@ class Puller:
         *,
         options: TransferOptions | None = None,
         stall_s: float = STALL_S,
+        slow_bytes: int = SLOW_BYTES,
         free_bytes: Callable[[Path], int] = free_bytes_of,
         hub: str = ENDPOINT,
     ) -> None:
         self._store = store
         self._options = options or TransferOptions()
-        self._fetcher = Fetcher(stall_s)
+        self._fetcher = Fetcher(stall_s, slow_bytes)
         self._free_bytes = free_bytes
         self._hub = hub
         self._turns: dict[str, asyncio.Lock] = {}
@@ -74,7 +84,7 @@ class Puller:
         await self._fetcher.close()
 
     async def pull(self, name: ModelName, report: Report) -> None:
-        """Download a model that is not here; what is here of it is not fetched again.
+        """Download a model that is not here, or is older; what is here of it is not fetched again.
 
         Cancelling keeps what arrived, and the next call goes on from there; :meth:`ModelStore.discard` throws it away.
 
@@ -85,7 +95,35 @@ class Puller:
             BackendFailed: the server cannot be reached, the connection broke again and again, or what came was wrong.
         """
         report(PullProgress(f"Looking for {name}"))
-        source = await self._find(name)
+        await self._pull(name, await self._find(name), report)
+
+    async def update(self, name: ModelName, report: Report) -> None:
+        """Download the newer version of a model that is here, if there is one; until it is here, the old one stays.
+
+        Whether there is one may not be found out, without a network for instance: then nothing happens, and it is said.
+
+        Raises:
+            NotSupported, QuotaExceeded, ProfileUnusable, BackendFailed: as :meth:`pull`, of the newer version.
+        """
+        here = await asyncio.to_thread(self._store.manifest, name)
+        size = here.size_bytes if here else 0
+        if here is not None and not name.is_hugging_face and not here.of("config"):
+            # A registry may have another model of that name.
+            report(PullProgress(f"{name} was imported from a file", size, size, nothing_to_do=True))
+            return
+        report(PullProgress(f"Looking for a newer version of {name}"))
+        try:
+            source = await self._find(name)
+        except PeerSkyError as error:
+            status = f"{name} is here; whether there is a newer version is not known: {error.message.rstrip('.')}"
+            report(PullProgress(status, size, size, nothing_to_do=True))
+            return
+        if here is not None and source.manifest.raw == here.raw:
+            report(PullProgress(f"{name} is up to date", size, size, nothing_to_do=True))
+        else:
+            await self._pull(name, source, report)
+
+    async def _pull(self, name: ModelName, source: Source, report: Report) -> None:
         manifest = source.manifest
         try:
             # What is no GGUF at all is refused before a byte of it is fetched, as far as the manifest tells.

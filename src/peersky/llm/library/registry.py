@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from peersky.core.model_names import ModelName, is_loopback
 MAX_REDIRECTS: Final = 5
 STALL_S: Final = 30.0
 """A connection without a byte for so long is given up and made anew."""
+
+SLOW_BYTES: Final = 32 * 1024
+"""A connection that brings less than this in :data:`STALL_S` is given up, too: it would never end."""
 
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 _MAX_EXCERPT_BYTES: Final = 2000
@@ -51,6 +55,39 @@ class Broken(Exception):
     """The connection could not be made, stalled or broke; its text is a clause for people."""
 
 
+class TooSlow(Broken):
+    """The connection brings bytes, but so few that nothing would ever be done."""
+
+
+class Pace:
+    """Watches one connection: bytes that trickle are no silence, and still have no end.
+
+    Args:
+        host: for the sentence.
+        least_bytes: in every ``seconds``.
+    """
+
+    def __init__(self, host: str, least_bytes: int, seconds: float) -> None:
+        self._host = host
+        self._least_bytes = least_bytes
+        self._seconds = seconds
+        self._since_s = time.monotonic()
+        self._bytes = 0
+
+    def saw(self, size: int) -> None:
+        """So many bytes came.
+
+        Raises:
+            TooSlow: they were too few for some time.
+        """
+        self._bytes += size
+        now = time.monotonic()
+        if self._bytes >= self._least_bytes:
+            self._bytes, self._since_s = 0, now
+        elif now - self._since_s > self._seconds:
+            raise TooSlow(f"{self._host} sent only {self._bytes:,} bytes in {self._seconds:g} s")
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where a model comes from.
@@ -69,10 +106,12 @@ class Fetcher:
 
     Args:
         stall_s: longest silence of a connection, in seconds.
+        slow_bytes: what a connection must bring in that time.
     """
 
-    def __init__(self, stall_s: float = STALL_S) -> None:
+    def __init__(self, stall_s: float = STALL_S, slow_bytes: int = SLOW_BYTES) -> None:
         self._stall_s = stall_s
+        self._slow_bytes = slow_bytes
         self._client: httpx.AsyncClient | None = None
         self._opening = asyncio.Lock()
 
@@ -95,6 +134,8 @@ class Fetcher:
             BackendFailed: the redirects are not acceptable.
         """
         client = await self._open()
+        # The head of an answer may trickle, too.
+        patience_s = 2 * self._stall_s
         first_host = urlsplit(url).netloc
         current = url
         try:
@@ -103,7 +144,8 @@ class Fetcher:
                 if urlsplit(current).netloc == first_host:
                     sent = dict(headers)
                 request = client.build_request("GET", current, headers={"Accept-Encoding": "identity", **sent})
-                response = await client.send(request, stream=True)
+                async with asyncio.timeout(patience_s):
+                    response = await client.send(request, stream=True)
                 try:
                     if response.status_code in _REDIRECTS and "location" in response.headers:
                         current = _next_url(response)
@@ -114,9 +156,15 @@ class Fetcher:
                     return
                 finally:
                     await response.aclose()
+        except TimeoutError as error:
+            raise TooSlow(f"{urlsplit(current).netloc} did not answer within {patience_s:g} s") from error
         except httpx.HTTPError as error:
             raise Broken(_clause(error, current, self._stall_s)) from error
         raise BackendFailed(f"{first_host} redirects in a circle; the download was given up.", reason="backend_error")
+
+    def pace(self, response: httpx.Response) -> Pace:
+        """Whoever reads the body tells this of every piece."""
+        return Pace(response.url.netloc.decode(), self._slow_bytes, self._stall_s)
 
     async def read(self, url: str, headers: Mapping[str, str], limit_bytes: int) -> tuple[bytes, httpx.Headers]:
         """The whole body of a short answer, and its headers.
@@ -127,8 +175,9 @@ class Fetcher:
         """
         try:
             async with self.get(url, headers) as response:
-                body = bytearray()
+                body, pace = bytearray(), self.pace(response)
                 async for chunk in response.aiter_bytes():
+                    pace.saw(len(chunk))
                     body += chunk
                     if len(body) > limit_bytes:
                         raise BackendFailed(
@@ -149,7 +198,9 @@ class Fetcher:
         start = bytearray()
         try:
             async with self.get(url, {"Range": f"bytes=0-{size - 1}"}) as response:
+                pace = self.pace(response)
                 async for chunk in response.aiter_raw():
+                    pace.saw(len(chunk))
                     start += chunk
                     if len(start) >= size:
                         break

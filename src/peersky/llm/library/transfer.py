@@ -22,7 +22,7 @@ import httpx
 from peersky.core.errors import BackendFailed
 from peersky.core.manifest import Layer
 from peersky.llm.library.blobs import disk_error
-from peersky.llm.library.registry import Broken, Fetcher, Refused
+from peersky.llm.library.registry import Broken, Fetcher, Refused, TooSlow
 from peersky.system.files import PRIVATE_FILE
 
 MIB: Final = 1024 * 1024
@@ -41,7 +41,7 @@ class TransferOptions:
         connections: at once, per file.
         part_bytes: size of a part; those at the head of the file are smaller.
         head_bytes: size of the first part.
-        back_off_s: waits after failures in a row that brought no byte; one more failure ends the transfer.
+        back_off_s: waits after failures in a row that brought no byte, or too few; one more ends the transfer.
         sleep: waits for so many seconds.
     """
 
@@ -175,13 +175,14 @@ class Transfer:
         waits = self._options.back_off_s
         failures, best = 0, part.done
         while True:
+            trickled = False
             try:
                 await self._fetch(part, limit)
                 if part.is_done() or (self._whole and part.done >= limit):
                     return
                 why = "the connection ended early"
             except Broken as error:
-                why = str(error)
+                why, trickled = str(error), isinstance(error, TooSlow)
             except Refused as error:
                 # A signed address that expired is made anew by asking again.
                 if error.status not in _TEMPORARY and not error.redirected:
@@ -192,7 +193,7 @@ class Transfer:
                     ) from error
                 why = f"{error.host} answered {error.status}"
             self._save()
-            failures = 1 if part.done > best else failures + 1
+            failures = 1 if part.done > best and not trickled else failures + 1
             best = max(best, part.done)
             if failures > len(waits):
                 raise BackendFailed(f"The download broke off: {why}. What arrived is kept; try again.")
@@ -244,9 +245,10 @@ class Transfer:
 
     async def _receive(self, response: httpx.Response, part: _Part, file: BinaryIO, limit: int) -> None:
         room = part.end - part.start - part.done
-        buffer = bytearray()
+        buffer, pace = bytearray(), self._fetcher.pace(response)
         try:
             async for chunk in response.aiter_raw():
+                pace.saw(len(chunk))
                 if len(buffer) + len(chunk) > room:
                     raise self._other_file("it is longer than announced")
                 buffer += chunk

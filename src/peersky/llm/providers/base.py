@@ -20,6 +20,7 @@ class PullProgress:
         completed_bytes, total_bytes: over all parts; ``total_bytes`` 0 while unknown.
         verifying: what arrived is being checked.
         found_bytes: those of ``completed_bytes`` that were here before: they say nothing on the speed.
+        nothing_to_do: this is the end, nothing was fetched, and ``status`` says why.
     """
 
     status: str
@@ -27,6 +28,7 @@ class PullProgress:
     total_bytes: int = 0
     verifying: bool = False
     found_bytes: int = 0
+    nothing_to_do: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,9 @@ class Provider(ABC):
 
     @abstractmethod
     async def ensure(self, model: str, report: Callable[[PullProgress], None]) -> None:
-        """Make the model present, downloading what is missing; returns at once if it is there.
+        """Make the model present in its newest version, downloading what is missing.
+
+        One that is there is no error without a network; then it stays as it is.
 
         Raises:
             NotSupported: there is no such model, or this back end cannot run it.

@@ -113,8 +113,10 @@ class BuiltinProvider(Provider):
 
     async def ensure(self, model: str, report: Callable[[PullProgress], None]) -> None:
         name = library_name_of(model)
-        if name is None or await asyncio.to_thread(self._catalogue.find, model) is not None:
+        if name is None or self._catalogue.file_of(model) is not None:
             await self._find(model)
+        elif await asyncio.to_thread(self._catalogue.find, model) is not None:
+            await self._puller.update(name, report)
         else:
             await self._puller.pull(name, report)
 

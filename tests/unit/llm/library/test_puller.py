@@ -83,6 +83,8 @@ FAULTS: dict[str, list[Fault | None]] = {
     "dropped often": [Fault("drop", after=9000)] * 30,
     "stalled": [Fault("stall", after=5000)],
     "silent from the start": [Fault("stall")],
+    "trickling": [Fault("trickle", after=5000)],
+    "trickling from the start": [Fault("trickle")],
     "unavailable": [Fault("status", code=503), Fault("status", code=500)],
     "expired": [Fault("status", code=403)],
     "range refused": [Fault("status", code=416)],
@@ -96,10 +98,27 @@ async def test_breaks_are_mended(
 ) -> None:
     for skip in (3, 5):  # within the head, and among the parts
         registry.faults.extend([None] * skip + FAULTS[kind])
-        await make_puller(stall_s=0.3).pull(name, Progress())
+        await make_puller(stall_s=0.3, slow_bytes=1000).pull(name, Progress())
         check(store, name, model)
         store.remove(name)
         registry.faults.clear()
+
+
+async def test_a_connection_that_only_ever_trickles_is_given_up(
+    store: ModelStore, make_puller: PullerMaker, registry: RegistryServer, name: ModelName, model: bytes, naps: Naps
+) -> None:
+    """Each connection brings something, so that counting failures that bring nothing would go on for ever."""
+    registry.faults.extend([None] * 6)
+    registry.always = Fault("trickle", after=100)
+    puller = make_puller(stall_s=0.1, slow_bytes=1000, options={"connections": 1})
+    with pytest.raises(BackendFailed, match=r"broke off: .* sent only \d+ bytes in 0\.1 s\. What arrived is kept"):
+        await puller.pull(name, Progress())
+    assert naps.taken == [0.5, 1.0, 2.0, 4.0, 8.0]
+    registry.always = None
+    before = registry.sent_bytes
+    await make_puller().pull(name, Progress())
+    check(store, name, model)
+    assert registry.sent_bytes - before < len(model)
 
 
 async def test_a_server_that_ignores_range(
@@ -521,5 +540,6 @@ async def test_a_manifest_that_changed_meanwhile_leaves_nothing_of_the_old(
     check(store, name, model[:-1] + b"?")
 
 
-def test_a_connection_may_be_silent_for_half_a_minute() -> None:
-    assert inspect.signature(Puller).parameters["stall_s"].default == 30.0
+def test_a_connection_may_be_silent_for_half_a_minute_and_as_slow_as_a_modem() -> None:
+    defaults = {name: parameter.default for name, parameter in inspect.signature(Puller).parameters.items()}
+    assert (defaults["stall_s"], defaults["slow_bytes"]) == (30.0, 32 * 1024)

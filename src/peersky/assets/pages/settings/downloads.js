@@ -16,7 +16,7 @@ export function progressInWords(download) {
 
 function stateInWords({ state, status, message, interrupted }) {
   if (state === "failed") return message;
-  if (state === "done") return "Downloaded.";
+  if (state === "done") return `${status}.`;
   if (interrupted) return "Was interrupted when PeerSky closed. Resume it to go on where it stopped.";
   return { paused: "Paused.", queued: "Waits for its turn.", verifying: "Checking what arrived…" }[state] ?? status;
 }
