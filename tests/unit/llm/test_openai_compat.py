@@ -29,6 +29,7 @@ from peersky.core.errors import (
 )
 from peersky.llm.endpoint import Endpoint
 from peersky.llm.http import Limits
+from peersky.llm.openai_calls import PASSING
 from peersky.llm.providers import openai_compat
 from peersky.llm.providers.openai_compat import OpenAIProvider
 from peersky.system.settings_store import SettingsStore
@@ -263,7 +264,7 @@ async def test_a_refusal_is_the_right_error_with_the_services_sentence(
     with pytest.raises(kind, match=says) as caught:
         await ask(home.provider, MODEL)
     assert caught.value.reason == reason
-    passes = refusal.status in openai_compat.PASSING and reason != "credits"
+    passes = refusal.status in PASSING and reason != "credits"
     assert len(server.chats()) == (2 if passes else 1)
 
 

@@ -7,12 +7,11 @@ one would load the model anew.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from peersky.core.base_url import BaseUrl, parse_ollama_url
@@ -21,17 +20,19 @@ from peersky.core.errors import BackendFailed, NotSupported, PeerSkyError
 from peersky.core.manifest import MAX_MANIFEST_BYTES, MEDIA_TYPE, parse_manifest
 from peersky.core.model_names import is_loopback, parse_model_name
 from peersky.core.ndjson import LineDecoder
-from peersky.llm.endpoint import Endpoint, stored_endpoint
-from peersky.llm.http import HttpClients, Limits, Reply
+from peersky.llm.call import Call
+from peersky.llm.endpoint import Endpoint
+from peersky.llm.http import Limits, Reply
 from peersky.llm.model_server import SETTINGS_PAGE, ModelServer, checked_key
 from peersky.llm.ollama_errors import NAME, error_of
+from peersky.llm.ollama_models import Known, model_name, own_context_length, possible, whole
 from peersky.llm.ollama_pull import PullReader
 from peersky.llm.ollama_wire import OllamaStream, chat_payload
-from peersky.llm.providers.base import KeyCheck, Provider, PullProgress
+from peersky.llm.providers.base import KeyCheck, PullProgress
+from peersky.llm.providers.server import ServerProvider
 from peersky.system.children import Log
 from peersky.system.settings_store import SettingsStore
 
-EMBEDDING_BATCH: Final = 64
 CAPABILITIES: Final = frozenset({"completion", "tools", "vision", "thinking", "embedding"})
 
 CHAT_LIMITS: Final = Limits(first_byte_s=900.0)
@@ -44,25 +45,7 @@ PULL_LIMITS: Final = Limits(first_byte_s=120.0, idle_s=900.0, total_s=math.inf)
 MANIFEST_LIMITS: Final = Limits(connect_s=5.0, first_byte_s=5.0, idle_s=5.0, total_s=10.0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What the server told of a model.
-
-    Attributes:
-        capabilities: in Ollama's words; None where it did not tell.
-        context_length: the model's own.
-        is_remote: it runs on Ollama's computers.
-    """
-
-    capabilities: frozenset[str] | None
-    context_length: int
-    is_remote: bool
-
-
-_Key = tuple[BaseUrl, str]
-
-
-class OllamaProvider(Provider):
+class OllamaProvider(ServerProvider):
     """Answers with the models of an Ollama server.
 
     Args:
@@ -75,6 +58,7 @@ class OllamaProvider(Provider):
     """
 
     kind = "ollama"
+    embedding_batch = 64
 
     def __init__(
         self,
@@ -85,13 +69,10 @@ class OllamaProvider(Provider):
         limits: Limits = CHAT_LIMITS,
         layer_sizes: Callable[[str], Awaitable[Mapping[str, int]]] | None = None,
     ) -> None:
-        self._settings = settings
-        self._log = log
-        self._endpoint = endpoint or stored_endpoint(settings)
+        super().__init__(settings, log, endpoint)
         self._limits = limits
         self._layer_sizes = layer_sizes or self._ask_registry
-        self._http = HttpClients()
-        self._known: dict[_Key, _Known] = {}
+        self._known: dict[tuple[BaseUrl, str], Known] = {}
         self._shown: dict[tuple[BaseUrl, str], Mapping[str, Any]] = {}
         self._num_ctx: dict[tuple[BaseUrl, str, int], int] = {}
 
@@ -119,7 +100,7 @@ class OllamaProvider(Provider):
         server = await self._server()
         wanted = canonical(model)
         for entry in await self._tags(server):
-            if canonical(_name(entry)) == wanted:
+            if canonical(model_name(entry)) == wanted:
                 return replace(await self._info(server, entry), name=model)
         self._forget(server.base, wanted)
         raise error_of(404, {"error": f"model '{model}' not found"}, model)
@@ -135,7 +116,7 @@ class OllamaProvider(Provider):
         server = await self._server()
         known = self._known.get((server.base, canonical(model)))
         if known is not None and known.capabilities is not None:
-            request = _possible(model, request, known.capabilities)
+            request = possible(model, request, known.capabilities)
         num_ctx = self._context(server.base, model)
         payload = chat_payload(model, request, num_ctx=num_ctx, keep_alive_s=self._settings.whole("llm.idleTimeout"))
         async with (
@@ -144,62 +125,48 @@ class OllamaProvider(Provider):
         ):
             yield chunks
 
-    async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:
-        server = await self._server()
+    async def _embed(self, server: ModelServer, model: str, batch: list[str]) -> list[list[float]]:
         # Not refused by what the list of models says: v0.33.0 lists some embedding models as text models only.
-        vectors: list[list[float]] = []
-        for start in range(0, len(texts), EMBEDDING_BATCH):
-            batch = list(texts[start : start + EMBEDDING_BATCH])
-            payload = {
-                "model": model,
-                "input": batch,
-                "truncate": False,
-                "keep_alive": self._settings.whole("llm.idleTimeout"),
-            }
-            answer = await self._ask(server, "POST", "/api/embed", payload, model=model, limits=self._limits)
-            vectors += _vectors(answer, len(batch))
-        return vectors
-
-    async def close(self) -> None:
-        await self._http.close()
+        keep_alive_s = self._settings.whole("llm.idleTimeout")
+        payload = {"model": model, "input": batch, "truncate": False, "keep_alive": keep_alive_s}
+        answer = await self._ask(server, Call("POST", "/api/embed", payload, model, self._limits))
+        return _vectors(answer, len(batch))
 
     # What the server has
 
-    async def _server(self) -> ModelServer:
-        # In a thread: the keyring may take its time.
-        endpoint = await asyncio.to_thread(self._endpoint)
+    def _server_at(self, endpoint: Endpoint) -> ModelServer:
         base = parse_ollama_url(endpoint.base_url)
         advice = f"start it, or choose the built-in engine in {SETTINGS_PAGE}"
         return ModelServer(NAME, base, checked_key(endpoint.api_key), advice)
 
     async def _tags(self, server: ModelServer) -> list[Mapping[str, Any]]:
-        answer = await self._ask(server, "GET", "/api/tags")
+        answer = await self._ask(server, Call("GET", "/api/tags"))
         entries = answer.get("models") if isinstance(answer, Mapping) else None
         if not isinstance(entries, list):
             raise error_of(404, "", "")
-        return [entry for entry in entries if isinstance(entry, Mapping) and _name(entry)]
+        return [entry for entry in entries if isinstance(entry, Mapping) and model_name(entry)]
 
     async def _info(self, server: ModelServer, entry: Mapping[str, Any]) -> ModelInfo:
         """What ``/api/tags`` says of a model; before 0.24 it did not say enough, and ``/api/show`` is asked once."""
-        name = _name(entry)
+        name = model_name(entry)
         details = entry.get("details")
         details = details if isinstance(details, Mapping) else {}
-        capabilities, context_length = entry.get("capabilities"), _whole(details.get("context_length"))
+        capabilities, context_length = entry.get("capabilities"), whole(details.get("context_length"))
         if not isinstance(capabilities, list) or not context_length:
             shown = await self._show(server, name, str(entry.get("digest", "")))
             capabilities = capabilities if isinstance(capabilities, list) else shown.get("capabilities")
-            context_length = context_length or _context_length(shown.get("model_info"))
+            context_length = context_length or own_context_length(shown.get("model_info"))
         told = frozenset(map(str, capabilities)) if isinstance(capabilities, list) else None
         remote_host = entry.get("remote_host")
         key = (server.base, canonical(name))
-        self._known[key] = _Known(told, context_length, bool(remote_host))
+        self._known[key] = Known(told, context_length, bool(remote_host))
         note = f"Runs on {remote_host}, not on this computer." if remote_host else ""
         return ModelInfo(
             name=name,
             provider=self.kind,
             capabilities=CAPABILITIES & told if told is not None else frozenset({"completion"}),
             context_length=self._context(server.base, name) if context_length else 0,
-            size_bytes=0 if remote_host else _whole(entry.get("size")),
+            size_bytes=0 if remote_host else whole(entry.get("size")),
             note=note,
         )
 
@@ -207,7 +174,8 @@ class OllamaProvider(Provider):
         key = (server.base, f"{name} {digest}")
         if key not in self._shown:
             try:
-                answer = await self._ask(server, "POST", "/api/show", {"model": name, "verbose": False}, model=name)
+                call = Call("POST", "/api/show", {"model": name, "verbose": False}, name)
+                answer = await self._ask(server, call)
             except NotSupported:
                 # It was removed between the two questions.
                 return {}
@@ -231,20 +199,11 @@ class OllamaProvider(Provider):
 
     # Requests
 
-    async def _ask(
-        self,
-        server: ModelServer,
-        method: str,
-        path: str,
-        payload: Mapping[str, Any] | None = None,
-        *,
-        model: str = "",
-        limits: Limits = ASK_LIMITS,
-    ) -> Any:
-        url = server.base.url(path)
-        async with self._http.request(server, method, url, payload, limits=limits) as reply:
+    async def _ask(self, server: ModelServer, call: Call) -> Any:
+        url, limits = server.base.url(call.path), call.limits or ASK_LIMITS
+        async with self._http.request(server, call.method, url, call.payload, limits=limits) as reply:
             if not reply.is_ok:
-                raise error_of(reply.status, await reply.error_body(), model)
+                raise error_of(reply.status, await reply.error_body(), call.model)
             return await reply.json()
 
     @asynccontextmanager
@@ -310,30 +269,6 @@ def canonical(model: str) -> str:
     return name if name.rfind(":") > name.rfind("/") else f"{name}:latest"
 
 
-def _possible(model: str, request: ChatRequest, capabilities: frozenset[str]) -> ChatRequest:
-    """The request, without what is only a default and the model cannot do.
-
-    Raises:
-        NotSupported: the model cannot do what is asked for.
-    """
-    if "completion" not in capabilities:
-        raise NotSupported(f"The model {model} cannot chat. Choose another model.")
-    if request.tools and "tools" not in capabilities:
-        raise NotSupported(f"The model {model} cannot call tools. Choose another model.", param="tools")
-    if "vision" not in capabilities and _has_images(request):
-        raise NotSupported(f"The model {model} cannot see images. Choose a model with vision.", param="messages")
-    if request.think and "thinking" not in capabilities:
-        if not request.think_if_possible:
-            raise NotSupported(f"The model {model} cannot think first; leave the option think out.", param="think")
-        return replace(request, think=None)
-    return request
-
-
-def _has_images(request: ChatRequest) -> bool:
-    contents = [message["content"] for message in request.messages]
-    return any(part["type"] != "text" for content in contents if isinstance(content, list) for part in content)
-
-
 async def _chunks(reply: Reply, stream: OllamaStream) -> AsyncGenerator[ChatChunk, None]:
     async with aclosing(_lines(reply)) as lines:
         async for line in lines:
@@ -373,18 +308,3 @@ def _is_own_registry(model: str) -> bool:
     """Whether the name's registry is this computer, which speaks plain http; Ollama has to be told."""
     host, _, rest = model.strip().partition("/")
     return "/" in rest and is_loopback(host)
-
-
-def _name(entry: Mapping[str, Any]) -> str:
-    name = entry.get("model") or entry.get("name")
-    return name if isinstance(name, str) else ""
-
-
-def _context_length(model_info: Any) -> int:
-    if not isinstance(model_info, Mapping):
-        return 0
-    return _whole(model_info.get(f"{model_info.get('general.architecture')}.context_length"))
-
-
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

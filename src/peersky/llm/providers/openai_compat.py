@@ -9,42 +9,38 @@ after a failure that is known to pass.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from peersky.core.base_url import BaseUrl, candidates, parse_base_url
+from peersky.core.base_url import BaseUrl, parse_base_url
 from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo
 from peersky.core.errors import BackendFailed, NotSupported, PeerSkyError
 from peersky.core.sse import SseDecoder
-from peersky.llm.endpoint import Endpoint, stored_endpoint
-from peersky.llm.http import HttpClients, Limits, Reply
+from peersky.llm.call import Call
+from peersky.llm.endpoint import Endpoint
+from peersky.llm.http import Limits, Reply
 from peersky.llm.model_server import SETTINGS_PAGE, ModelServer, checked_key
+from peersky.llm.openai_calls import OpenAICalls, Refused, WrongPath
 from peersky.llm.openai_embeddings import read_vectors
 from peersky.llm.openai_models import read_models
 from peersky.llm.openai_request import Quirks, chat_payload, refused_option
 from peersky.llm.openai_stream import OpenAIStream
-from peersky.llm.providers.base import KeyCheck, Provider, PullProgress
-from peersky.llm.service_errors import error_in_stream, error_of
+from peersky.llm.providers.base import KeyCheck, PullProgress
+from peersky.llm.providers.server import ServerProvider
+from peersky.llm.service_errors import error_in_stream
 from peersky.llm.think_tags import ThinkTags
 from peersky.system.children import Log
 from peersky.system.settings_store import SettingsStore
 
-EMBEDDING_BATCH: Final = 128
 LIST_AGE_S: Final = 600.0
 """How long a list of models is believed."""
 
-LONGEST_WAIT_S: Final = 30.0
-"""Longest pause before the second try; who wants to be left alone for longer gets an error that says how long."""
-
-PASSING: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 CLOUD_LIMITS: Final = Limits(first_byte_s=120.0)
 OWN_LIMITS: Final = Limits(first_byte_s=900.0)
 """A server of the user's own may have to load the model first."""
 
-ASK_LIMITS: Final = Limits(first_byte_s=30.0, idle_s=30.0, total_s=60.0)
 AFTER_END_S: Final = 5.0
 """How long usage is waited for once an answer is whole; some servers keep the connection open without a word."""
 
@@ -53,34 +49,14 @@ MOST_REFUSALS: Final = 4
 
 @dataclass(slots=True)
 class _Place:
-    """What is known of one base URL: which of its candidates answered, its models, and what it does not take."""
+    """What is known of the service at one base URL: its models, and what it does not take."""
 
-    found: BaseUrl | None = None
     models: Sequence[ModelInfo] | None = None
     listed_at_s: float = 0.0
     quirks: dict[str, Quirks] = field(default_factory=dict)
 
 
-class _WrongPath(Exception):
-    """There is no API at this path."""
-
-    def __init__(self, error: PeerSkyError) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-
-class _Refused(Exception):
-    """The service did not take the request, before it did anything for it."""
-
-    def __init__(self, error: PeerSkyError, status: int, body: Any, retry_after_s: float | None) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.status = status
-        self.body = body
-        self.retry_after_s = retry_after_s
-
-
-class OpenAIProvider(Provider):
+class OpenAIProvider(ServerProvider):
     """Answers with the models of an OpenAI-compatible service.
 
     Args:
@@ -92,6 +68,7 @@ class OpenAIProvider(Provider):
     """
 
     kind = "openai"
+    embedding_batch = 128
 
     def __init__(
         self,
@@ -102,12 +79,9 @@ class OpenAIProvider(Provider):
         limits: Limits | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._settings = settings
-        self._log = log
-        self._endpoint = endpoint or stored_endpoint(settings)
+        super().__init__(settings, log, endpoint)
         self._limits = limits
-        self._pause = pause
-        self._http = HttpClients()
+        self._calls = OpenAICalls(self._http, log, pause)
         self._places: dict[BaseUrl, _Place] = {}
 
     @property
@@ -122,9 +96,9 @@ class OpenAIProvider(Provider):
         if not server.key:
             return KeyCheck("none")
         # OpenRouter lists its models to everybody, so the list says nothing about the key.
-        call = "/key" if server.base.is_openrouter else "/models"
+        path = "/key" if server.base.is_openrouter else "/models"
         try:
-            answer = await self._ask(server, "GET", call)
+            answer = await self._calls.ask(server, Call("GET", path))
         except PeerSkyError as error:
             if error.reason in ("key_refused", "refused_by_service"):
                 return KeyCheck("refused", error.message)
@@ -171,30 +145,20 @@ class OpenAIProvider(Provider):
         ):
             yield chunks
 
-    async def embed(self, model: str, texts: Sequence[str]) -> list[list[float]]:
-        server = await self._server()
-        vectors: list[list[float]] = []
-        for start in range(0, len(texts), EMBEDDING_BATCH):
-            batch = list(texts[start : start + EMBEDDING_BATCH])
-            payload = {"model": model, "input": batch, "encoding_format": "float"}
-            limits = self._chat_limits(server.base)
-            try:
-                answer = await self._ask(server, "POST", "/embeddings", payload, model=model, limits=limits)
-            except BackendFailed as error:
-                if self._place(server).found is not None and isinstance(error.__cause__, _WrongPath):
-                    raise NotSupported(f"{server.name} makes no embeddings. Choose another model or service.") from None
-                raise
-            vectors += read_vectors(answer, len(batch), server.name)
-        return vectors
+    async def _embed(self, server: ModelServer, model: str, batch: list[str]) -> list[list[float]]:
+        payload = {"model": model, "input": batch, "encoding_format": "float"}
+        call = Call("POST", "/embeddings", payload, model, self._chat_limits(server.base))
+        try:
+            answer = await self._calls.ask(server, call)
+        except BackendFailed as error:
+            if self._calls.has_found(server) and isinstance(error.__cause__, WrongPath):
+                raise NotSupported(f"{server.name} makes no embeddings. Choose another model or service.") from None
+            raise
+        return read_vectors(answer, len(batch), server.name)
 
-    async def close(self) -> None:
-        await self._http.close()
+    # Where the service is, and what is known of it
 
-    # Where the API is
-
-    async def _server(self) -> ModelServer:
-        # In a thread: the keyring may take its time.
-        endpoint = await asyncio.to_thread(self._endpoint)
+    def _server_at(self, endpoint: Endpoint) -> ModelServer:
         base = parse_base_url(endpoint.base_url)
         advice = f"check the base URL and your network, or choose the built-in engine in {SETTINGS_PAGE}"
         return ModelServer(base.origin.host, base, checked_key(endpoint.api_key), advice)
@@ -206,7 +170,7 @@ class OpenAIProvider(Provider):
         return self._limits or (OWN_LIMITS if base.is_private else CLOUD_LIMITS)
 
     async def _list(self, server: ModelServer) -> Sequence[ModelInfo]:
-        found = read_models(await self._ask(server, "GET", "/models"), self.kind)
+        found = read_models(await self._calls.ask(server, Call("GET", "/models")), self.kind)
         if found is None:
             raise BackendFailed(
                 f"{server.name} does not list its models; enter the name of one in {SETTINGS_PAGE}.",
@@ -224,139 +188,18 @@ class OpenAIProvider(Provider):
         quirks = self._place(server).quirks.setdefault(model, Quirks.expected(server.base))
         for refusals in range(MOST_REFUSALS):
             payload = chat_payload(model, request, server.base, quirks)
-            limits = self._chat_limits(server.base)
+            call = Call("POST", "/chat/completions", payload, model, self._chat_limits(server.base))
             try:
-                async with self._try(server, "POST", "/chat/completions", payload, model=model, limits=limits) as reply:
+                async with self._calls.send(server, call) as reply:
                     yield reply
                     return
-            except _Refused as refusal:
+            except Refused as refusal:
                 option = refused_option(refusal.body, payload) if refusal.status in (400, 404, 422) else None
                 if option in ("reasoning", "reasoning_effort") and request.think and not request.think_if_possible:
                     raise NotSupported(refusal.error.message, param="think") from None
                 if option is None or refusals == MOST_REFUSALS - 1 or not quirks.learn(option):
                     raise refusal.error from None
                 self._log("backend.option-refused", provider=self.kind, service=server.name, model=model, option=option)
-
-    async def _ask(
-        self,
-        server: ModelServer,
-        method: str,
-        call: str,
-        payload: Mapping[str, Any] | None = None,
-        *,
-        model: str = "",
-        limits: Limits = ASK_LIMITS,
-    ) -> Any:
-        """The JSON that a call is answered with."""
-        try:
-            async with self._try(server, method, call, payload, model=model, limits=limits) as reply:
-                answer = await reply.json()
-        except _Refused as refusal:
-            raise refusal.error from None
-        if isinstance(answer, Mapping) and answer.get("error"):
-            raise error_of(200, answer, server, model)
-        return answer
-
-    @asynccontextmanager
-    async def _try(
-        self,
-        server: ModelServer,
-        method: str,
-        call: str,
-        payload: Mapping[str, Any] | None,
-        *,
-        model: str,
-        limits: Limits,
-    ) -> AsyncIterator[Reply]:
-        """A reply that is no error, after a second try where that helps, from where the API is."""
-        place = self._place(server)
-        wrong: _WrongPath | None = None
-        for base in (place.found,) if place.found else candidates(server.base):
-            for last_try in (False, True):
-                try:
-                    async with self._once(server, base, method, call, payload, model, limits) as reply:
-                        place.found = base
-                        yield reply
-                        return
-                except _WrongPath as error:
-                    wrong = wrong or error
-                    break
-                except _Refused as refusal:
-                    place.found = base
-                    wait_s = _wait_s(refusal)
-                    if last_try or wait_s is None:
-                        raise
-                    await self._wait(server, wait_s, str(refusal.status))
-                except _Unreached as error:
-                    if last_try:
-                        raise error.error from error.error.__cause__
-                    await self._wait(server, 1.0, "unreachable")
-        assert wrong is not None
-        if call != "/embeddings":
-            # Whatever answers there now, the API is not where it was.
-            place.found = None
-        raise BackendFailed(wrong.error.message, reason=wrong.error.reason) from wrong
-
-    @asynccontextmanager
-    async def _once(
-        self,
-        server: ModelServer,
-        base: BaseUrl,
-        method: str,
-        call: str,
-        payload: Mapping[str, Any] | None,
-        model: str,
-        limits: Limits,
-    ) -> AsyncIterator[Reply]:
-        headers = {"X-Title": "PeerSky"} if base.is_openrouter else {}
-        opened = False
-        try:
-            async with self._http.request(
-                server, method, base.url(call), payload, limits=limits, headers=headers
-            ) as reply:
-                opened = True
-                if not reply.is_ok:
-                    body = await reply.error_body()
-                    error = error_of(reply.status, body, server, model, reply.retry_after_s)
-                    if reply.status == 405 or (reply.status == 404 and error.reason == "backend_error"):
-                        raise _WrongPath(_no_api(server))
-                    raise _Refused(error, reply.status, body, reply.retry_after_s)
-                if await reply.peek() == b"<":
-                    # The service's web site.
-                    raise _WrongPath(_no_api(server))
-                yield reply
-        except BackendFailed as error:
-            if opened or error.reason != "unreachable":
-                raise
-            raise _Unreached(error) from error
-
-    async def _wait(self, server: ModelServer, seconds: float, why: str) -> None:
-        self._log("backend.retry", provider=self.kind, service=server.name, why=why, wait_s=round(seconds, 1))
-        # Not all at once: whoever was refused together would be refused together again.
-        await self._pause(seconds + random.uniform(0, 0.5))
-
-
-class _Unreached(Exception):
-    """Nobody took the connection."""
-
-    def __init__(self, error: BackendFailed) -> None:
-        super().__init__(error.message)
-        self.error = error
-
-
-def _wait_s(refusal: _Refused) -> float | None:
-    """How long to wait before the second try; None if there is to be none."""
-    if refusal.status not in PASSING or refusal.error.reason == "credits":
-        return None
-    wait_s = 1.0 if refusal.retry_after_s is None else refusal.retry_after_s
-    return wait_s if wait_s <= LONGEST_WAIT_S else None
-
-
-def _no_api(server: ModelServer) -> BackendFailed:
-    return BackendFailed(
-        f"There is no OpenAI-compatible API at {server.base}; check the base URL in {SETTINGS_PAGE}.",
-        reason="backend_error",
-    )
 
 
 async def _chunks(reply: Reply, server: ModelServer, model: str) -> AsyncGenerator[ChatChunk, None]:
