@@ -101,15 +101,19 @@ export default [
     },
   },
   {
-    // What trust.js and errors.js define for the scripts after them.
-    files: ["src/peersky/assets/inject/{trust,errors}.js"],
+    // What trust.js, errors.js and keys.js define for the scripts after them.
+    files: ["src/peersky/assets/inject/{trust,errors,keys}.js"],
     rules: {
-      "no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^(isTrustedFrame|problem|fromBridge)$" }],
+      "no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^(isTrustedFrame|problem|fromBridge|canonicalUrl)$" }],
     },
   },
   {
-    files: ["src/peersky/assets/inject/{fetch,llm,memory}.js"],
+    files: ["src/peersky/assets/inject/{keys,fetch,llm,memory}.js"],
     languageOptions: { globals: { problem: "readonly", fromBridge: "readonly" } },
+  },
+  {
+    files: ["src/peersky/assets/inject/{fetch,links,addresses}.js"],
+    languageOptions: { globals: { canonicalUrl: "readonly" } },
   },
   {
     files: ["sidecar/**/*.js", "eslint.config.js"],

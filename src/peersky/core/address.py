@@ -14,6 +14,7 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from peersky.core.errors import InvalidRequest
+from peersky.core.gateways import gateway_target
 from peersky.core.keys import hyper_host, ipfs_host, ipns_host
 from peersky.core.origins import P2P_SCHEMES
 
@@ -124,7 +125,8 @@ def _typed_scheme(text: str) -> Destination | None:
     if scheme in P2P_SCHEMES:
         return Destination(_p2p_url(scheme, rest.lstrip("/")))
     if scheme in ("http", "https"):
-        return Destination(_web_url(scheme, rest.lstrip("/\\")))
+        url = _web_url(scheme, rest.lstrip("/\\"))
+        return Destination(gateway_target(url) or url)
     if scheme == "peersky":
         return Destination(f"peersky://{rest.lstrip('/') or 'home/'}")
     return Destination(f"{scheme}:{rest}")
@@ -141,6 +143,9 @@ def _web_url(scheme: str, rest: str) -> str:
 def _p2p_url(scheme: str, rest: str) -> str:
     """A P2P address with its key in a spelling that survives the URL parser."""
     host, path = _split_host(rest)
+    if scheme != "hyper" and host in ("ipfs", "ipns") and (match := _P2P_PATH.match(rest)):
+        # ipfs:/ipfs/CID and ipfs://ipns/NAME, as some programs write them.
+        return _p2p_url(match[1], match[2] + match[3])
     if not host:
         raise InvalidRequest(f"After {scheme}:// a key or name must follow.", param="address")
     converted = {"hyper": hyper_host, "ipfs": ipfs_host, "ipns": ipns_host}[scheme](host)
@@ -204,7 +209,10 @@ def _hosted(text: str) -> Destination | None:
         return None
     local = is_loopback(host)
     tail = f":{int(port)}" if port else ""
-    return Destination(f"{'http' if local else 'https'}://{host}{tail}{rest or '/'}", guessed_https=not local)
+    url = f"{'http' if local else 'https'}://{host}{tail}{rest or '/'}"
+    if target := gateway_target(url):
+        return Destination(target)
+    return Destination(url, guessed_https=not local)
 
 
 def _is_host(host: str, *, named: bool) -> bool:

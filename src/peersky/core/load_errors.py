@@ -43,6 +43,8 @@ def explain(
         http_status: ``code`` is an HTTP status.
         guessed_https: the user typed no scheme and https was taken.
     """
+    if not url:
+        return _NO_ADDRESS
     host = _host(url)
     if http_status:
         return _explain_status(host, code)
@@ -157,6 +159,13 @@ def _explain_net(host: str, code: int) -> LoadError:
         case _:
             return LoadError("The page could not be loaded", f"Loading {host} failed.", "Try again.")
 
+
+# All that is left of an address whose host has a part of more than 63 characters.
+_NO_ADDRESS: Final = LoadError(
+    "This address cannot be opened",
+    "The key or name in it is longer than an address can hold.",
+    "Check that it was copied whole, then paste it into the address bar.",
+)
 
 CRASHED: Final = LoadError(
     "This page stopped working",

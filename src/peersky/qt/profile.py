@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _LAST_REQUESTS_S: Final = 3.0
 
 INJECTED: Final = Path(__file__).parent.parent / "assets" / "inject"
-_SCRIPTS: Final = ("trust", "errors", "fetch", "llm", "memory")
-"""In this order. The first two are seen by all of them, the others run each in a function of its own."""
+_SCRIPTS: Final = ("trust", "errors", "keys", "fetch", "addresses", "llm", "memory")
+"""In this order. The first three are seen by all of them, the others run each in a function of its own."""
 
 
 class WebProfile:
@@ -95,13 +95,19 @@ class WebProfile:
         if scripts is None:
             return
         scripts.clear()
-        script = QWebEngineScript()
-        script.setName("peersky")
-        script.setSourceCode(injected_source(self._policy()))
-        script.setInjectionPoint(QWebEngineScript.InjectionPoint.DocumentCreation)
-        script.setWorldId(QWebEngineScript.ScriptWorldId.MainWorld)
-        script.setRunsOnSubFrames(True)
-        scripts.insert(script)
+        world = QWebEngineScript.ScriptWorldId
+        for name, source, where in (
+            ("peersky", injected_source(self._policy()), world.MainWorld),
+            # Links lead on to our schemes from every page: where its own scripts can neither see nor hinder it.
+            ("links", links_source(), world.ApplicationWorld),
+        ):
+            script = QWebEngineScript()
+            script.setName(name)
+            script.setSourceCode(source)
+            script.setInjectionPoint(QWebEngineScript.InjectionPoint.DocumentCreation)
+            script.setWorldId(where)
+            script.setRunsOnSubFrames(True)
+            scripts.insert(script)
 
     def close(self) -> None:
         """Let Chromium's profile go. Every page of it must be gone before, or Chromium aborts."""
@@ -140,12 +146,18 @@ class WebProfile:
 def injected_source(policy: Policy) -> str:
     """The script that every page and frame gets at document creation; it leaves untrusted frames at once."""
     config = js_literal({"allowlist": sorted(policy.allowlist), "blocked": sorted(policy.blocked)})
-    trust, errors, *rest = ((INJECTED / f"{name}.js").read_text("utf-8") for name in _SCRIPTS)
+    trust, errors, keys, *rest = ((INJECTED / f"{name}.js").read_text("utf-8") for name in _SCRIPTS)
     wrapped = "\n".join(f"(() => {{\n{part}\n}})();" for part in rest)
     return (
         f"(() => {{ 'use strict'; const config = {config};\n{trust}\nif (!isTrustedFrame()) return;\n"
-        f"{errors}\n{wrapped}\n}})();"
+        f"{errors}\n{keys}\n{wrapped}\n}})();"
     )
+
+
+def links_source() -> str:
+    """The script that corrects P2P addresses in links and forms of every page."""
+    parts = "\n".join((INJECTED / f"{name}.js").read_text("utf-8") for name in ("errors", "keys", "links"))
+    return f"(() => {{ 'use strict';\n{parts}\n}})();"
 
 
 def js_literal(value: object) -> str:

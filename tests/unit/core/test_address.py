@@ -188,6 +188,13 @@ def test_refused_with_a_sentence(typed: str) -> None:
         ("00" * 32, f"hyper://{'y' * 52}/"),
         ("hyper://" + "00" * 32 + "/index.html?x#y", f"hyper://{'y' * 52}/index.html?x#y"),
         ("y" * 52, f"hyper://{'y' * 52}/"),
+        (f"ipfs:/ipfs/{V0}/a", f"ipfs://{V1}/a"),
+        ("ipfs://ipns/docs.ipfs.tech", "ipns://docs.ipfs.tech/"),
+        (f"https://ipfs.io/ipfs/{V0}/a?b#c", f"ipfs://{V1}/a?b#c"),
+        (f"ipfs.io/ipfs/{V0}", f"ipfs://{V1}/"),
+        (f"{V1}.ipfs.dweb.link", f"ipfs://{V1}/"),
+        (f"localhost:8080/ipfs/{V1}/", f"ipfs://{V1}/"),
+        (f"view-source:https://{V1}.ipfs.dweb.link/a", f"view-source:ipfs://{V1}/a"),
     ],
 )
 def test_p2p_addresses_get_a_host_that_the_url_parser_leaves_alone(typed: str, url: str) -> None:

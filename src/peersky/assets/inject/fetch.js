@@ -26,7 +26,7 @@ const STATUS_TEXTS = {
 const nativeFetch = window.fetch;
 const XHR = window.XMLHttpRequest;
 
-/** The absolute URL when it belongs to one of our schemes, else null. */
+/** The absolute URL when it belongs to one of our schemes, else null. P2P keys are canonical here (keys.js). */
 function ourUrl(input) {
   try {
     const url = new URL(input instanceof Request ? input.url : input, document.baseURI);
@@ -96,6 +96,9 @@ async function* slices({ blob, stream }) {
   let parts = [];
   let length = 0;
   for await (const chunk of stream) {
+    if (!(chunk instanceof Uint8Array)) {
+      throw new TypeError('A stream that is sent as a body must hold Uint8Array chunks; encode text with TextEncoder.');
+    }
     for (let at = 0; at < chunk.byteLength;) {
       const part = chunk.subarray(at, at + SLICE_BYTES - length);
       parts.push(part);
@@ -150,9 +153,10 @@ async function fetchOurs(url, input, init) {
   return rebuilt(await nativeFetch(url, { method, headers, signal }));
 }
 
-function fetch(input, init) {
-  const url = ourUrl(input);
-  return url === null ? nativeFetch.call(window, input, init) : fetchOurs(url, input, init ?? {});
+async function fetch(input, init) {
+  const target = input instanceof Request || input === undefined ? input : canonicalUrl(input);
+  const url = ourUrl(target);
+  return url === null ? nativeFetch.call(window, target, init) : fetchOurs(url, target, init ?? {});
 }
 
 Object.defineProperty(window, 'fetch', { value: fetch, writable: true, configurable: true, enumerable: true });
@@ -183,7 +187,8 @@ function define(name, value) {
   Object.defineProperty(proto, name, { value, writable: true, configurable: true, enumerable: true });
 }
 
-define('open', function open(method, url, async = true, ...rest) {
+define('open', function open(method, address, async = true, ...rest) {
+  const url = canonicalUrl(address);
   const href = ourUrl(url);
   if (href === null) ours.delete(this);
   else ours.set(this, { url: href, method: String(method).toUpperCase(), async: Boolean(async), headers: [] });
