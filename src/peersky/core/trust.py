@@ -103,11 +103,10 @@ class ReadP2P:
 
 @dataclass(frozen=True, slots=True)
 class OpenInternal:
-    """Navigate the top window to ``peersky://HOST/PATH``; ``redirect`` if a server sent the browser there."""
+    """Navigate the top window to ``peersky://HOST/PATH``."""
 
     host: str
     path: str
-    redirect: bool = False
 
 
 Capability = UseModel | UseMemory | Publish | ReadInternal | CallInternal | ReadP2P | OpenInternal
@@ -201,8 +200,6 @@ def _may_read_internal(origin: Origin, host: str, path: str, top: Origin | None,
 
 
 def _may_open_internal(origin: Origin, target: OpenInternal, policy: Policy) -> bool:
-    if target.redirect:
-        return False
     if origin == BROWSER or origin.is_internal:
         return True
     return is_trusted(origin, policy) and (target.host, target.path.rstrip("/")) == LLM_SETTINGS

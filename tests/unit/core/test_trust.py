@@ -120,7 +120,6 @@ COLUMNS: Final[dict[str, tuple[Capability, tuple[Answer, Answer, Answer, Answer,
     "open-settings": (OpenInternal("settings", "/"), (YES, NO, NO, NO, NO)),
     "open-other-settings": (OpenInternal("settings", "/llm/../general"), (YES, NO, NO, NO, NO)),
     "open-llm-of-another-host": (OpenInternal("home", "/llm"), (YES, NO, NO, NO, NO)),
-    "open-by-redirect": (OpenInternal("settings", "/llm", redirect=True), (NO, NO, NO, NO, NO)),
     "api-of-nobody": (CallInternal("assets", "settings"), (NO, NO, NO, NO, NO)),
 }
 PLACE: Final = {"internal": 0, "imported": 1, "p2p": 2, "listed": 3, "user-listed": 3, "else": 4}
@@ -256,14 +255,6 @@ def test_the_user_types_any_address_and_may_do_anything_at_the_command_line() ->
 @pytest.mark.parametrize("capability", [*GUARDED.values(), CallInternal("home", "llm-enable")], ids=repr)
 def test_a_typed_address_is_no_page_and_has_no_model(capability: Capability) -> None:
     assert may(BROWSER, capability, BROWSER) is NO
-
-
-@pytest.mark.parametrize("origin", [BROWSER, *map(parse_origin, TRUSTED)], ids=str)
-@pytest.mark.parametrize(
-    "target", [("settings", "/llm"), ("home", "/"), ("p2p", "/ai-chat/"), ("app-x1", "/")], ids=str
-)
-def test_a_redirect_into_peersky_is_refused_whoever_began_it(origin: Origin, target: tuple[str, str]) -> None:
-    assert may(origin, OpenInternal(*target, redirect=True), origin, POLICY) is NO
 
 
 @pytest.mark.parametrize("text", TRUSTED)
