@@ -49,7 +49,8 @@ class Node(BaseHTTPRequestHandler):
         if self.headers["authorization"] != f"Bearer {CONFIG['token']}":
             self.reply(401, b"no token")
             return
-        seen: dict[str, Any] = {"method": self.command, "path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()}}
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        seen: dict[str, Any] = {"method": self.command, "path": self.path, "headers": headers}
         with LOCK:
             SEEN.append(seen)
         try:
