@@ -18,7 +18,7 @@ MODULE = "github.com/ollama/ollama"
 NEW, OLD = "v0.33.0", "v0.6.5"
 BUILD = ROOT / "build" / "interop"
 NOT_RUN = f"""
-What no real Ollama ran (where it can be played, tests/unit/llm/test_ollama.py does so with a server that is a script):
+What no real Ollama ran (where it can be played, tests/unit/llm/ollama/ does so with a server that is a script):
 - the llama-server of Ollama {NEW}: it is C++, which the Go module leaves out; PeerSky's engine took its place;
 - replies that it gives only when it is ill, or that others give in its place: silence, bytes that drip, endless lines,
   lines that are no JSON, an end without "done", redirects, HTML, 401, 403, 429, 499, 503;

@@ -1,4 +1,4 @@
-"""The table of tests/unit/llm/test_ollama.py, as far as a real Ollama can be brought to play it.
+"""The table of tests/unit/llm/ollama/, as far as a real Ollama can be brought to play it.
 
 The server is the real one. From 0.30 on, its engine's place is taken by PeerSky's (see llama_server.py), but for the
 test that has none.

@@ -13,13 +13,17 @@ from peersky.qt.application import create_application
 from peersky.qt.driver import PageDriver
 from peersky.qt.profile import WebProfile
 from peersky.qt.service_thread import ServiceThread
+from peersky.qt.window import Browser
 from tests.qt.llm_lab import Lab
+from tests.qt.window_host import PAGES, Site, WindowHost, page_app, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from PyQt6.QtWidgets import QApplication
+
+    from peersky.qt.window import BrowserWindow
 
 
 class Errors(list[str]):
@@ -79,3 +83,32 @@ def lab(tmp_path: Path, world: Callable[..., World]) -> Iterator[Lab]:
     made = Lab(tmp_path, world)
     yield made
     made.close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site(dict(PAGES))
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def host(world: Callable[..., World], tmp_path: Path) -> WindowHost:
+    return WindowHost(world(peersky=page_app, hyper=page_app), tmp_path)
+
+
+@pytest.fixture
+def browser(host: WindowHost) -> Iterator[Browser]:
+    browser = Browser(host)
+    yield browser
+    browser.dispose()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+@pytest.fixture
+def window(browser: Browser) -> BrowserWindow:
+    window = browser.new_window()
+    window.resize(900, 600)
+    window.activateWindow()
+    until(window.isActiveWindow, "the window is active")
+    return window

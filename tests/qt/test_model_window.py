@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from PyQt6.QtCore import QCoreApplication, QEvent, Qt
+from PyQt6.QtCore import Qt
 from PyQt6.QtWidgets import QPushButton
 
 from peersky.llm.downloads import Download
@@ -20,12 +20,11 @@ from peersky.qt.model_downloads import download_text
 from peersky.qt.notifier import DesktopNotifier
 from peersky.qt.unreachable_dialog import UnreachableDialog
 from peersky.qt.window import Browser, BrowserWindow
-from tests.qt.window_host import KEYBOARD, WindowHost, page_app, until
+from tests.qt.window_host import KEYBOARD, WindowHost, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from tests.qt.conftest import World
 
 RUNNING = Download(
     id="d1",
@@ -42,19 +41,6 @@ RUNNING = Download(
     interrupted=False,
 )
 SENTENCE = "Ollama cannot be reached at http://127.0.0.1:11434; start it."
-
-
-@pytest.fixture
-def host(world: Callable[..., World], tmp_path: Path) -> WindowHost:
-    return WindowHost(world(peersky=page_app, hyper=page_app), tmp_path)
-
-
-@pytest.fixture
-def browser(host: WindowHost) -> Iterator[Browser]:
-    browser = Browser(host)
-    yield browser
-    browser.dispose()
-    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 @pytest.fixture

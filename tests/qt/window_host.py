@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from PyQt6.QtCore import QObject
+from PyQt6.QtCore import QObject, QPoint, Qt
+from PyQt6.QtGui import QKeySequence
 from PyQt6.QtTest import QTest
 
 from peersky.qt.driver import wait_until
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from PyQt6.QtWebEngineCore import QWebEngineProfile
+    from PyQt6.QtWidgets import QWidget
 
     from peersky.core.trust import Policy
     from peersky.llm.downloads import Download
     from peersky.qt.page import PeerSkyPage
+    from peersky.qt.tab import Tab
+    from peersky.qt.window import BrowserWindow
     from tests.qt.conftest import World
 
 
@@ -30,6 +34,21 @@ T = TypeVar("T")
 
 # PyQt's stubs take the functions of this namespace for methods.
 KEYBOARD: Any = QTest
+
+PAGES = {
+    "/": "<title>First</title><h1>One needle, two Needles</h1><a id=a href=/second>second</a>",
+    "/second": "<title>Second</title>second",
+    "/popup": "<title>Popup</title><button id=b autofocus onclick=\"window.open('/second')\">open</button>",
+    "/blank": "<title>Blank</title><a id=a target=_blank href=/second>open</a>"
+    "<script>onload = () => a.focus()</script>",
+    "/unload": "<title>Unload</title><input id=i autofocus><script>onbeforeunload = e => e.preventDefault()</script>",
+    "/alerts": "<title>Alerts</title><script>onload = () => { for (let i = 0; i < 9; i++) alert('<b>n' + i) }</script>",
+    "/place": "<title>Place</title><script>navigator.geolocation.getCurrentPosition(() => document.title = 'found',"
+    " e => document.title = 'denied ' + e.code)</script>",
+    "/file.bin": "x" * 5000,
+    "/full": "<title>Full</title><button onclick='document.documentElement.requestFullscreen()'>go</button>",
+    "/wide": "<title>Wide</title><p>wide",
+}
 
 
 class WindowHost:
@@ -131,3 +150,49 @@ class Site:
 def until(condition: Callable[[], object], what: str, timeout_s: float = 20) -> None:
     """Turn Qt's loop until the condition holds."""
     wait_until(lambda: bool(condition()), timeout_s, f"waited in vain: {what}")
+
+
+def open_page(window: BrowserWindow, url: str, title: str) -> Tab:
+    tab = window.tab or window.open_tab()
+    loaded: list[bool] = []
+    connection = tab.page.loadFinished.connect(loaded.append)
+    window.go_to(url)
+    until(lambda: True in loaded and shows(window, title) and not tab.loading, title)
+    tab.page.loadFinished.disconnect(connection)
+    return tab
+
+
+def shows(window: BrowserWindow, title: str) -> bool:
+    """Whether the window has heard of the page with this title (its tab knows a moment before)."""
+    return window.windowTitle() == f"{title} — PeerSky"
+
+
+def press(widget: QWidget, keys: str) -> None:
+    """Press a shortcut as a person does: through the focus of the window."""
+    KEYBOARD.keySequence(widget, QKeySequence(keys))
+
+
+def page_input(tab: Tab) -> QWidget:
+    """The widget that takes the page's keys and clicks."""
+    proxy = tab.view.focusProxy()
+    assert proxy is not None
+    return proxy
+
+
+def wait_until_painted(tab: Tab) -> None:
+    """What is not painted cannot be hit, and does not hear keys."""
+    frames: list[object] = []
+
+    def is_painted() -> bool:
+        tab.page.runJavaScript("window.framesShown ?? 0", frames.append)
+        return any(isinstance(count, (int, float)) and count > 2 for count in frames)
+
+    count = "window.framesShown = (window.framesShown ?? 0) + 1"
+    tab.page.runJavaScript(f"(function next() {{ {count}; requestAnimationFrame(next); }})()")
+    until(is_painted, "the page is painted")
+
+
+def click(tab: Tab, x: int, y: int, button: Qt.MouseButton = Qt.MouseButton.LeftButton) -> None:
+    """Click into the page."""
+    wait_until_painted(tab)
+    KEYBOARD.mouseClick(page_input(tab), button, pos=QPoint(x, y))
