@@ -43,7 +43,7 @@ INTERNAL_APIS: Final[dict[str, frozenset[str]]] = {
     ),
     "home": frozenset({"llm-status", "llm-enable", "downloads"}),
     "apps": frozenset({"apps"}),
-    "archive": frozenset({"ledger"}),
+    "archive": frozenset({"ledger", "ledger-export", "ledger-qr"}),
     "logs": frozenset({"logs"}),
     "activity": frozenset({"activity"}),
     "history": frozenset({"history"}),

@@ -53,7 +53,9 @@ PAGES: Final = (
     Page("home", "/", "", ("/home.css",), "/home.js", bar=False),
     Page("settings", "/", "General", ("/settings.css",), "/general.js"),
     Page("settings", "/llm", "Local AI", ("/settings.css",), "/llm.js"),
-    Page("settings", "/memory", "Memory", ("/settings.css", "/memory.css"), "/memory.js"),
+    Page("settings", "/memory", "Memory", ("/settings.css",), "/memory.js"),
+    Page("settings", "/p2p", "Peer-to-peer", ("/settings.css", "/p2p.css"), "/p2p.js"),
+    Page("archive", "/", "Archive", ("/archive.css",), "/archive.js"),
     Page("logs", "/", "Logs", ("/logs.css",), "/logs.js"),
     Page("p2p", "/", "Built-in apps"),
 )

@@ -206,7 +206,7 @@ APIS_OF_EACH_HOST: Final = {
     },
     "home": {"llm-status", "llm-enable", "downloads"},
     "apps": {"apps"},
-    "archive": {"ledger"},
+    "archive": {"ledger", "ledger-export", "ledger-qr"},
     **{name: {name} for name in ("logs", "activity", "history", "bookmarks", "downloads")},
 }
 

@@ -19,6 +19,18 @@ const LABELS = {
   "llm.parallel": "Answers at once",
   "llm.temperature": "Temperature",
   "llm.maxTokens": "Longest answer",
+  "p2p.listen": "Who can reach this computer",
+  "p2p.hyper.bootstrap": "Hyper: first addresses, one on each line",
+  "p2p.hyper.port": "Hyper: port",
+  "p2p.ipfs.peers": "IPFS: fixed peers, one on each line",
+  "p2p.ipfs.port": "IPFS: port",
+  "p2p.ipfs.backend": "Served by",
+  "p2p.ipfs.kuboRpc": "Address of Kubo",
+  "p2p.dnsResolver": "Resolver for names",
+  "p2p.cacheBytes": "Cache",
+  "p2p.uploadLimit": "Upload limit",
+  "p2p.downloadLimit": "Download limit",
+  "p2p.lookupSeconds": "Looking for peers",
 };
 const CHOICES = {
   system: "As the system",
@@ -30,8 +42,18 @@ const CHOICES = {
   low: "A little",
   medium: "Medium",
   high: "Thoroughly",
+  everywhere: "Peers everywhere",
+  lan: "Peers on the local network",
+  loopback: "Programs on this computer alone",
+  nowhere: "Nobody",
+  helia: "This browser (Helia)",
+  kubo: "A Kubo daemon that runs already",
 };
-const UNITS = { s: "seconds" };
+const UNITS = { s: "seconds", bytes: "MB", "bytes/s": "kB/s" };
+// How many of a setting's own unit make one of the unit that is shown.
+const SCALES = { bytes: 1_000_000, "bytes/s": 1000 };
+
+const shownNumber = (setting, value) => value / (SCALES[setting.unit] ?? 1);
 
 const idOf = (key) => key.replaceAll(".", "-");
 
@@ -54,9 +76,10 @@ function control(setting, common) {
     return el("textarea", { ...common, rows: Math.max(3, value.length + 1), spellcheck: "false" }, value.join("\n"));
   }
   if (setting.type === "int" || setting.type === "float") {
-    const step = setting.type === "int" ? 1 : "any";
-    const bounds = { min: setting.minimum, max: setting.maximum, step };
-    return el("input", { ...common, ...bounds, type: "number", inputmode: "decimal", value });
+    const step = setting.type === "int" && !SCALES[setting.unit] ? 1 : "any";
+    const shown = (number) => (number == null ? null : shownNumber(setting, number));
+    const bounds = { min: shown(setting.minimum), max: shown(setting.maximum), step };
+    return el("input", { ...common, ...bounds, type: "number", inputmode: "decimal", value: shown(value) });
   }
   const type = setting.form === "url" ? "url" : "text";
   return el("input", { ...common, type, value, spellcheck: "false", autocomplete: "off" });
@@ -65,9 +88,12 @@ function control(setting, common) {
 function bounds(setting) {
   const said = [];
   if (setting.minimum != null && setting.maximum != null) {
-    said.push(`From ${setting.minimum.toLocaleString()} to ${setting.maximum.toLocaleString()}.`);
+    const [low, high] = [setting.minimum, setting.maximum].map((bound) => shownNumber(setting, bound).toLocaleString());
+    said.push(`From ${low} to ${high}.`);
   }
-  if (["int", "float"].includes(setting.type)) said.push(`Default: ${setting.default.toLocaleString()}.`);
+  if (["int", "float"].includes(setting.type)) {
+    said.push(`Default: ${shownNumber(setting, setting.default).toLocaleString()}.`);
+  }
   return said.join(" ");
 }
 
@@ -95,7 +121,8 @@ function read(setting, input) {
     case "float":
       // What is no number goes as a text, so that the answer names the setting. An empty field means the default.
       if (input.validity.badInput) return "no number";
-      return input.value === "" ? null : input.valueAsNumber;
+      if (input.value === "") return null;
+      return SCALES[setting.unit] ? Math.round(input.valueAsNumber * SCALES[setting.unit]) : input.valueAsNumber;
     case "list":
       return input.value.split("\n").map((line) => line.trim()).filter(Boolean);
     case "secret":

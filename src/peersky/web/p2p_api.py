@@ -1,0 +1,78 @@
+"""The API of ``peersky://settings/p2p`` beside the plain settings: what the node does, its cache, who may publish, and
+"Reset P2P data".
+
+Who may call it is decided before, by :func:`peersky.core.trust.may`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from peersky.core.errors import InvalidRequest
+from peersky.core.settings_schema import setting
+from peersky.llm.memory import MemoryStore
+from peersky.p2p.kubo import kubo_version
+from peersky.p2p.ledger import Ledger
+from peersky.p2p.node_port import NodePort, start_all
+from peersky.p2p.permissions import Publishers
+from peersky.web.errors import NO_STORE
+from peersky.web.requests import json_object, text_of
+
+_STEPS: Final = ("start", "gc", "test", "revoke", "reset")
+
+
+class P2PApi:
+    """Makes the routes for ``peersky://settings/api/``.
+
+    Args:
+        node: shown and steered.
+        ledger, memory: what the reset deletes besides.
+        publishers: which sites may publish.
+    """
+
+    def __init__(self, node: NodePort, ledger: Ledger, memory: MemoryStore, publishers: Publishers) -> None:
+        self._node = node
+        self._ledger = ledger
+        self._memory = memory
+        self._publishers = publishers
+
+    def routes(self) -> list[Route]:
+        return [Route("/p2p", self._read, methods=["GET"]), Route("/p2p", self._act, methods=["POST"])]
+
+    async def _read(self, request: Request) -> Response:
+        return await self._state()
+
+    async def _act(self, request: Request) -> Response:
+        """``{action}``: ``start``; ``gc``; ``test`` with ``kuboRpc``; ``revoke`` with ``origin``; ``reset`` with
+        ``identities``. Answers with the state, and what came of it."""
+        body = await json_object(request)
+        match text_of(body, "action"):
+            case "start":
+                await start_all(self._node)
+            case "gc":
+                return await self._state(await self._node.json("POST", "/node/gc", {}))
+            case "test":
+                url = str(setting("p2p.ipfs.kuboRpc").check(text_of(body, "kuboRpc")))
+                return JSONResponse({"version": await kubo_version(url)}, headers=NO_STORE)
+            case "revoke":
+                await asyncio.to_thread(self._publishers.revoke, text_of(body, "origin"))
+            case "reset":
+                identities = body.get("identities")
+                if not isinstance(identities, bool):
+                    raise InvalidRequest("The option identities must be true or false.", param="identities")
+                await self._node.reset(identities=identities)
+                await self._ledger.reset(identities=identities)
+                await self._memory.reset()
+            case _:
+                raise InvalidRequest(f"The option action must be one of {', '.join(_STEPS)}.", param="action")
+        return await self._state()
+
+    async def _state(self, more: Any = None) -> Response:
+        """``{state, sentence, node, publishers}``; ``node`` is null while it does not run: looking never starts it."""
+        reply = {**await self._node.status(), "publishers": self._publishers.given(), **(more or {})}
+        return JSONResponse(reply, headers=NO_STORE)
