@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 HEADER: Final = b"x-peersky-upload"
 MAX_SESSIONS: Final = 64
+MAX_SESSIONS_OF_ORIGIN: Final = 8
+"""So that one page cannot have them all."""
+
 IDLE_S: Final = 600.0
 """A session without a slice for this long is given up."""
 
@@ -104,13 +107,7 @@ class UploadSessions:
         if session is None:
             if offset:
                 raise InvalidRequest("The upload is unknown here; send it again.", param="X-Peersky-Upload")
-            if len(self._sessions) >= MAX_SESSIONS:
-                raise QuotaExceeded(
-                    "Too many uploads at once; wait until one has ended.",
-                    reason="too_many_uploads",
-                    requested=len(self._sessions) + 1,
-                    quota=MAX_SESSIONS,
-                )
+            self._check_room(key[0])
             session = self._sessions[key] = _Session(self._dir / secrets.token_hex(16))
         async with session.lock:
             if session.size != offset:
@@ -124,6 +121,17 @@ class UploadSessions:
                 raise
             session.size += len(data)
             session.last_used_s = self._clock_s()
+
+    def _check_room(self, origin: str) -> None:
+        own = sum(key[0] == origin for key in self._sessions)
+        for count, quota in ((own, MAX_SESSIONS_OF_ORIGIN), (len(self._sessions), MAX_SESSIONS)):
+            if count >= quota:
+                raise QuotaExceeded(
+                    "Too many uploads at once; wait until one has ended.",
+                    reason="too_many_uploads",
+                    requested=count + 1,
+                    quota=quota,
+                )
 
     async def _give_up_idle(self) -> None:
         now = self._clock_s()
