@@ -232,7 +232,7 @@ def test_import(cli: Cli, tiny_model: str, tmp_path: Path, monkeypatch: pytest.M
     assert again.err == "peersky: There is a model my-model:latest already. Give the file another name.\n"
     assert cli.run("models import", "my model.gguf", "--name", "mine:v2").out == "mine:v2 is here.\n"
     assert cli.run("ask", "--model", "my-model", "--max-tokens", "2", "hello").code in (0, 3)
-    assert cli.run("models rm", "my-model").out == "my-model is removed; 0 B are free again.\n"
+    assert cli.run("models rm", "my-model").out == "my-model is removed; 0 bytes are free again.\n"
     assert cli.run("ask", "--model", "mine:v2", "--max-tokens", "2", "hello").code in (0, 3)
     (tmp_path / "bad.gguf").write_bytes(b"GGUF")
     assert "incomplete or damaged" in cli.run("models import", "bad.gguf").err

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from peersky.cli.progress import ProgressBar
 from peersky.cli.session import Session
-from peersky.cli.sizes import size_text
 from peersky.cli.terminal import say
 from peersky.core.errors import BackendFailed, PeerSkyError
+from peersky.core.sizes import size_text
 from peersky.llm.download import DOWNLOADED
 from peersky.system.paths import open_profile
 

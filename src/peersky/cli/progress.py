@@ -6,7 +6,7 @@ import shutil
 import sys
 from typing import Any, Final
 
-from peersky.cli.sizes import size_text, time_text
+from peersky.core.sizes import size_text
 
 BAR_CELLS: Final = 24
 STEP_PERCENT: Final = 10
@@ -60,3 +60,12 @@ def progress_line(download: dict[str, Any]) -> str:
         if download["secondsLeft"] is not None:
             parts.append(f"{time_text(download['secondsLeft'])} left")
     return "  ".join(parts)
+
+
+def time_text(seconds: int) -> str:
+    """``1 h 2 min``, ``3 min 20 s``, ``8 s``."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

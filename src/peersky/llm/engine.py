@@ -28,6 +28,7 @@ from typing import Any, Final
 import httpx
 
 from peersky.core.errors import BackendFailed, ModelFileInvalid, NotEnoughMemory, PeerSkyError
+from peersky.core.sizes import size_text
 from peersky.core.sse import SseDecoder
 from peersky.llm.gguf_head import GgufHead
 from peersky.llm.openai_stream import error_of
@@ -48,7 +49,6 @@ KEPT_FREE_BYTES: Final = 1024**3
 
 ADDRESS_SPACE_SLACK_BYTES: Final = 4 * 1024**3
 MAX_REPLY_BYTES: Final = 64 * 1024 * 1024
-_GIB: Final = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +258,9 @@ class Engine:
         return None if free is None else max(0, free - KEPT_FREE_BYTES)
 
     def _no_room(self, need: int, free: int | None) -> NotEnoughMemory:
-        have = "that is more than there is" if free is None else f"{_size(free)} can be used now"
+        have = "that is more than there is" if free is None else f"{size_text(free)} can be used now"
         return NotEnoughMemory(
-            f"The model {self._file.stem} needs about {_size(need)} of memory and {have}. "
+            f"The model {self._file.stem} needs about {size_text(need)} of memory and {have}. "
             "Close other programs, choose a smaller model, or lower the context length in the settings.",
             requested=need,
             quota=free,
@@ -385,10 +385,6 @@ class Engine:
         if child.exited.done():
             how = self._supervisor.last_outcome.rstrip(".") if not child.stopping else NAME + " was stopped"
         return BackendFailed(f"{how} before the answer was finished. Ask again: it starts anew.", reason="interrupted")
-
-
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / _GIB:.1f} GB" if size_bytes >= _GIB else f"{size_bytes / 1024**2:.0f} MB"
 
 
 def llama_reason(stderr: tuple[str, ...]) -> str:

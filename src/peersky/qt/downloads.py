@@ -10,6 +10,7 @@ from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWebEngineCore import QWebEngineDownloadRequest
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from peersky.core.sizes import size_text
 from peersky.qt.icons import IconButton, text_icon
 
 if TYPE_CHECKING:
@@ -29,16 +30,6 @@ _WHY: Final = {
     _Reason.ServerBadContent: "the site no longer has the file",
 }
 _MAX_ROWS: Final = 5
-
-
-def size_text(size_bytes: int) -> str:
-    """A size for people: 2.4 MB."""
-    size = float(size_bytes)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    raise AssertionError
 
 
 class DownloadRow(QFrame):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from peersky.qt.downloads import size_text
+from peersky.core.sizes import size_text
 from peersky.qt.icons import IconButton, text_icon
 
 if TYPE_CHECKING:

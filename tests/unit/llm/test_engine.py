@@ -340,7 +340,7 @@ async def test_a_request_that_the_engine_refuses(make_engine: EngineMaker) -> No
 
 async def test_memory_is_refused_with_the_numbers(make_engine: EngineMaker) -> None:
     engine = make_engine(free_memory=lambda: GIB + 1000)
-    with pytest.raises(NotEnoughMemory, match=r"needs about \d MB of memory and 0 MB can be used") as caught:
+    with pytest.raises(NotEnoughMemory, match=r"needs about \d\.\d MB of memory and 1\.0 kB can be used") as caught:
         await answer(engine, question())
     assert caught.value.requested == engine.memory_bytes
     assert caught.value.quota == 1000

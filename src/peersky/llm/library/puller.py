@@ -12,6 +12,7 @@ from typing import Any, Final
 from peersky.core.errors import BackendFailed, ModelFileInvalid, NotSupported, PeerSkyError, QuotaExceeded
 from peersky.core.manifest import TEXTS, WEIGHTS, Layer, Manifest, check_runnable
 from peersky.core.model_names import ModelName
+from peersky.core.sizes import size_text
 from peersky.llm.gguf_head import (
     GgufHead,
     HeadIncomplete,
@@ -173,8 +174,8 @@ class Puller:
         free = self._free_bytes(blobs.folder)
         if need > free:
             raise QuotaExceeded(
-                f"{name} needs {_size(need)} of disk space, and {_size(free)} are free where the models are "
-                f"({self._store.folder}). Free {_size(need - free)}, or choose a smaller model.",
+                f"{name} needs {size_text(need)} of disk space, and {size_text(free)} are free where the models are "
+                f"({self._store.folder}). Free {size_text(need - free)}, or choose a smaller model.",
                 reason="disk_full",
                 requested=need,
                 quota=free,
@@ -299,7 +300,3 @@ async def _head(layer: Layer, transfer: Transfer, first_bytes: int) -> GgufHead:
                     "it is not downloaded."
                 ) from None
         size *= 2
-
-
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 1024**3:.1f} GB" if size_bytes >= 1024**3 else f"{size_bytes / 1024**2:.0f} MB"
