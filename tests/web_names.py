@@ -6,6 +6,7 @@ its own. Port 443 of ``agregore.mauve.moe`` is :data:`HTTPS`, for the one web si
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 HTTPS: Final = socket.socket()
 """Bound and not yet listening: the port is ours, and nobody can connect until a test serves it."""
 HTTPS.bind(("127.0.0.1", 0))
+atexit.register(HTTPS.close)
 
 RULES: Final = (
     f"MAP agregore.mauve.moe:443 127.0.0.1:{HTTPS.getsockname()[1]}",

@@ -228,12 +228,14 @@ class FakeServer:
         return self._released.setdefault(name, asyncio.Event())
 
     async def _stop(self) -> None:
-        self._server.close()
-        # Connections that were taken a moment ago have no handler yet, but each has a task of the loop's own.
+        # Not closed first: asyncio leaks the connections that it has accepted and not yet set up (Server._attach).
+        for listening in self._server.sockets:
+            self._loop.remove_reader(listening)
         while others := asyncio.all_tasks() - {asyncio.current_task()}:
             for task in others & self._handlers:
                 task.cancel()
-            await asyncio.wait(others, timeout=PATIENCE_S)
+            await asyncio.wait(others, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        self._server.close()
         for writer in self._writers:
             writer.transport.abort()
         # A closed transport gives its socket back in a later turn of the loop.
