@@ -22,8 +22,7 @@ from peersky.system.prompt_port import Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from peersky.web.asker import Asker
-from peersky.web.ledger_api import LedgerApi
-from peersky.web.p2p_api import P2PApi
+from peersky.web.p2p_api import p2p_apis
 from peersky.web.pages_app import make_pages_app
 from tests.asgi.client import AsgiClient, Reply
 from tests.fakes.http_server import Answer, FakeServer, Recorded
@@ -53,10 +52,7 @@ class World:
         self.ledger = Ledger(folder / "ledger.sqlite3")
         self.memory = MemoryStore(folder / "memory.sqlite3", lambda: True)
         self.publishers = Publishers(folder / "publishers.json", Person())
-        apis = {
-            "archive": LedgerApi(self.ledger, self.node).routes(),
-            "settings": P2PApi(self.node, self.ledger, self.memory, self.publishers).routes(),
-        }
+        apis = p2p_apis(self.node, self.ledger, self.memory, self.publishers)
         bridge = Bridge(settings, {"builtin": ScriptedProvider()}, Log())
         self.app = AsgiClient(make_pages_app(settings, bridge, lambda: DEFAULT_POLICY, ASSETS, apis), page("archive"))
 

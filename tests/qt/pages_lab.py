@@ -10,6 +10,7 @@ from typing import Any
 from PyQt6.QtCore import Qt
 from PyQt6.QtTest import QTest
 from PyQt6.QtWebEngineWidgets import QWebEngineView
+from starlette.routing import Route
 
 import peersky
 from peersky.core.chat import ModelInfo
@@ -19,6 +20,8 @@ from peersky.llm.memory import MemoryStore
 from peersky.llm.providers.base import Provider, PullProgress
 from peersky.llm.providers.ollama import OllamaProvider
 from peersky.llm.providers.openai_compat import OpenAIProvider
+from peersky.p2p.ledger import Ledger
+from peersky.p2p.permissions import Publishers
 from peersky.qt.driver import PageDriver, wait_until
 from peersky.system.logbook import Logbook
 from peersky.system.paths import open_profile
@@ -27,7 +30,9 @@ from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from peersky.web.compose import internal_apis
 from peersky.web.llm_app import make_llm_app
+from peersky.web.p2p_api import p2p_apis
 from peersky.web.pages_app import make_pages_app
+from tests.fakes.node_double import NodeDouble
 from tests.fakes.scripted_provider import Hold, ScriptedProvider
 
 ASSETS = Path(peersky.__file__).parent / "assets"
@@ -97,15 +102,24 @@ class PagesLab:
         self.memory = MemoryStore(
             self.profile.memory_file, lambda: self.settings.flag("llm.memoryEnabled"), lambda _sentence: None
         )
+        self.node = NodeDouble()
+        self.ledger = Ledger(self.profile.ledger_file)
+        self.publishers = Publishers(self.profile.publishers_file, self.person)
         pages = make_pages_app(
             self.settings,
             self.ai.bridge,
             lambda: self.world.policy,
             ASSETS,
-            internal_apis(self.settings, self.logbook, self.ai, self.memory),
+            self._apis(),
         )
         self.world = world(peersky=pages, llm=make_llm_app(self.ai.bridge, lambda: self.world.policy), **apps)
         self.tabs: list[Tab] = []
+
+    def _apis(self) -> dict[str, list[Route]]:
+        apis = internal_apis(self.settings, self.logbook, self.ai, self.memory)
+        for host, routes in p2p_apis(self.node, self.ledger, self.memory, self.publishers).items():
+            apis.setdefault(host, []).extend(routes)
+        return apis
 
     def _ollama(self, endpoint: Callable[[], Endpoint]) -> Provider:
         return OllamaProvider(self.settings, self.logbook.record, endpoint=endpoint)
@@ -135,6 +149,7 @@ class PagesLab:
             tab.view.deleteLater()
         self.call(self.ai.close())
         self.call(self.memory.close())
+        self.call(self.ledger.close())
 
 
 class Tab:

@@ -21,6 +21,7 @@ from peersky.p2p.ledger import Ledger
 from peersky.p2p.node_port import NodePort, start_all
 from peersky.p2p.permissions import Publishers
 from peersky.web.errors import NO_STORE
+from peersky.web.ledger_api import LedgerApi
 from peersky.web.requests import json_object, text_of
 
 _STEPS: Final = ("start", "gc", "test", "revoke", "reset")
@@ -76,3 +77,11 @@ class P2PApi:
         """``{state, sentence, node, publishers}``; ``node`` is null while it does not run: looking never starts it."""
         reply = {**await self._node.status(), "publishers": self._publishers.given(), **(more or {})}
         return JSONResponse(reply, headers=NO_STORE)
+
+
+def p2p_apis(node: NodePort, ledger: Ledger, memory: MemoryStore, publishers: Publishers) -> dict[str, list[Route]]:
+    """The APIs about P2P of the browser's own pages, by host; arguments as for :class:`P2PApi`."""
+    return {
+        "archive": LedgerApi(ledger, node).routes(),
+        "settings": P2PApi(node, ledger, memory, publishers).routes(),
+    }

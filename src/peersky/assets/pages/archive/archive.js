@@ -40,7 +40,7 @@ function fact(name, ...values) {
 function facts(entry) {
   const time = new Date(entry.time);
   const files = `${entry.files.toLocaleString()} ${entry.files === 1 ? "file" : "files"}`;
-  const first = new Date(entry.firstTime).toLocaleString();
+  const first = new Date(entry.firstTime).toLocaleDateString([], { dateStyle: "medium" });
   return el(
     "dl",
     { class: "facts" },
@@ -50,7 +50,7 @@ function facts(entry) {
       el("time", { datetime: entry.time }, time.toLocaleString([], { dateStyle: "medium", timeStyle: "short" })),
       entry.times > 1 ? ` (${entry.times.toLocaleString()} times since ${first})` : "",
     ),
-    fact(entry.times > 1 ? "Size then" : "Size", `${bytes(entry.bytes)}, ${files}`),
+    fact(entry.times > 1 ? "Last change" : "Size", `${bytes(entry.bytes)}, ${files}`),
     entry.model ? fact("Written by", entry.model) : null,
   );
 }

@@ -21,6 +21,13 @@ function stateInWords({ state, status, message, interrupted }) {
   return { paused: "Paused.", queued: "Waits for its turn.", verifying: "Checking what arrived…" }[state] ?? status;
 }
 
+function pendingInWords({ model, download }, downloads) {
+  const failed = downloads.some(({ id, state }) => id === download && state === "failed");
+  return failed
+    ? `${model} is not here, so nothing changed.`
+    : `As soon as ${model} is here, it answers. Until then nothing changes.`;
+}
+
 // One download. Its elements stay while it changes, so that the focus stays, too.
 class Row {
   #buttons = {};
@@ -62,6 +69,7 @@ class Row {
     if (this.#state.textContent !== words) this.#state.textContent = words;
     this.#state.className = state === "failed" ? "bad" : "soft small";
     this.#buttons.resume.textContent = state === "failed" ? "Try again" : "Resume";
+    this.#buttons.cancel.textContent = state === "failed" ? "Remove" : "Cancel";
     const shown = {
       pause: running,
       resume: state === "paused" || state === "failed",
@@ -87,10 +95,11 @@ export class DownloadsPart {
   #list = document.getElementById("download-list");
   #pending = document.getElementById("pending");
 
-  // `ended` is called when a download is done or has gone, since another model may answer then.
-  constructor(ended) {
-    this.ended = ended;
-    this.key = "";
+  // `changed` is called when a download has ended (with true) or another choice waits for one, since another model may
+  // answer then.
+  constructor(changed) {
+    this.changed = changed;
+    this.before = null;
     follow("/api/downloads", (now) => this.show(now));
   }
 
@@ -110,12 +119,15 @@ export class DownloadsPart {
       this.#rows.get(download.id).show(download);
     }
     document.getElementById("downloads").hidden = downloads.length === 0;
-    const words = pending ? `As soon as ${pending.model} is here, it answers. Until then nothing changes.` : "";
+    const words = pending ? pendingInWords(pending, downloads) : "";
     if (this.#pending.textContent !== words) this.#pending.textContent = words;
     this.#pending.hidden = !pending;
-    const key = JSON.stringify([downloads.filter(({ state }) => state === "done").map(({ id }) => id), pending]);
-    if (this.key && this.key !== key) this.ended();
-    this.key = key;
+    const over = downloads.filter(({ state }) => state === "done" || state === "failed");
+    const now = { ended: JSON.stringify(over.map(({ id, state }) => [id, state])), pending: JSON.stringify(pending) };
+    const { before } = this;
+    this.before = now;
+    if (!before || (before.ended === now.ended && before.pending === now.pending)) return;
+    this.changed(before.ended !== now.ended);
   }
 
   async #steer(action, id) {

@@ -89,7 +89,9 @@ function bounds(setting) {
   const said = [];
   if (setting.minimum != null && setting.maximum != null) {
     const [low, high] = [setting.minimum, setting.maximum].map((bound) => shownNumber(setting, bound).toLocaleString());
-    said.push(`From ${low} to ${high}.`);
+    // A bound that nobody comes near says nothing.
+    if (!SCALES[setting.unit]) said.push(`From ${low} to ${high}.`);
+    else if (setting.minimum > 0) said.push(`At least ${low}.`);
   }
   if (["int", "float"].includes(setting.type)) {
     said.push(`Default: ${shownNumber(setting, setting.default).toLocaleString()}.`);

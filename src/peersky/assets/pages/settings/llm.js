@@ -43,7 +43,8 @@ function stateInWords() {
   if (reason === "provider_missing") return ["warn", "This version of PeerSky cannot use what the settings name."];
   if (on && !supported) return ["warn", "Local AI is on, but no model is chosen."];
   const where = isLocal ? `${name} answers on this computer` : `${name} answers, and your questions go to ${host}`;
-  return on ? ["good", `Local AI is on. ${where}.`] : ["", `Local AI is off. Switched on, ${where}.`];
+  const hint = name === STARTER ? " It is a small demonstration; for real work, choose another model below." : "";
+  return on ? ["good", `Local AI is on. ${where}.${hint}`] : ["", `Local AI is off. Switched on, ${where}.${hint}`];
 }
 
 function showState() {
@@ -162,7 +163,9 @@ form.addEventListener("submit", async (event) => {
 });
 
 // A model that was waited for may answer now, and the list of what is here has changed.
-new DownloadsPart(async () => {
+new DownloadsPart(async (ended) => {
+  // "Is being downloaded" is no longer so.
+  if (ended) say(document.getElementById("result"), "", "");
   await refreshState();
   if (form.getAttribute("aria-busy") === "false") await loadModels();
 });

@@ -30,6 +30,9 @@ const HINTS = {
   openai: "Choose one below, or type the service's name of a model.",
 };
 
+const isHere = ({ provider, baseURL }) =>
+  provider === "builtin" || /^(localhost|127\.[\d.]+|\[::1\])$/.test(URL.parse(baseURL)?.hostname ?? "");
+
 const nameOf = (model) => (model.id === STARTER ? "Starter model (a demonstration)" : model.id);
 
 function suggestions(provider, models) {
@@ -44,14 +47,26 @@ function suggestions(provider, models) {
   }));
 }
 
-function facts(model, freeMemoryBytes) {
+// The weights have to be in memory, whoever loads them; how much more it takes only the built-in engine tells.
+function memoryNeed(model, provider) {
+  if (model.memoryBytes) return { need: model.memoryBytes, words: `needs ${bytes(model.memoryBytes)} of memory` };
+  if (provider === "openai" || !model.sizeBytes) return null;
+  return { need: model.sizeBytes, words: `needs more than ${bytes(model.sizeBytes)} of memory` };
+}
+
+// Ollama may have a graphics card with memory of its own.
+const isTooLarge = (model, provider, freeMemoryBytes) =>
+  provider === "builtin" && freeMemoryBytes != null && memoryNeed(model, provider)?.need > freeMemoryBytes;
+
+function facts(model, provider, freeMemoryBytes) {
   const said = [];
   if (!model.present) said.push("not on this computer yet");
   if (model.sizeBytes) said.push(`${model.present ? "" : "about "}${bytes(model.sizeBytes)} on disk`);
-  if (model.memoryBytes) {
+  const memory = memoryNeed(model, provider);
+  if (memory) {
     const free = freeMemoryBytes == null ? "" : `, and ${bytes(freeMemoryBytes)} is free`;
-    const tooMuch = freeMemoryBytes != null && model.memoryBytes > freeMemoryBytes ? ": too much now" : "";
-    said.push(`needs ${bytes(model.memoryBytes)} of memory${free}${tooMuch}`);
+    const tooMuch = isTooLarge(model, provider, freeMemoryBytes) ? ": too much now" : "";
+    said.push(`${memory.words}${free}${tooMuch}`);
   }
   if (model.contextLength) said.push(`context ${model.contextLength.toLocaleString()} tokens`);
   said.push(...model.capabilities.filter((name) => name in CAPABILITIES).map((name) => CAPABILITIES[name]));
@@ -67,6 +82,7 @@ export class ModelPart {
   #asked = 0;
   #models = [];
   #free = null;
+  #provider = "";
 
   constructor() {
     this.#find.addEventListener("input", () => this.#list());
@@ -109,7 +125,9 @@ export class ModelPart {
     }
     if (turn !== this.#asked) return null;
     this.#models = [...reply.models, ...suggestions(candidate.provider, reply.models)];
-    this.#free = reply.freeMemoryBytes ?? null;
+    // What is free here says nothing of a server elsewhere.
+    this.#free = isHere(candidate) ? (reply.freeMemoryBytes ?? null) : null;
+    this.#provider = candidate.provider;
     this.#find.value = "";
     document.getElementById("find").hidden = this.#models.length < FIND_FROM;
     this.#list(reply.problem?.message);
@@ -129,7 +147,7 @@ export class ModelPart {
   }
 
   #choice(model) {
-    const tooLarge = this.#free != null && model.memoryBytes > this.#free;
+    const tooLarge = isTooLarge(model, this.#provider, this.#free);
     const id = `facts-${this.#models.indexOf(model)}`;
     return el(
       "label",
@@ -144,7 +162,7 @@ export class ModelPart {
         },
       }),
       el("span", { class: "name" }, nameOf(model)),
-      el("span", { class: "facts", id }, facts(model, this.#free)),
+      el("span", { class: "facts", id }, facts(model, this.#provider, this.#free)),
     );
   }
 

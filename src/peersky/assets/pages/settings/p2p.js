@@ -72,6 +72,16 @@ function figures({ hyper, ipfs, traffic }) {
   return texts;
 }
 
+// What is as it was stays, and a selection in it.
+function replaceChanged(box, parts) {
+  while (box.childElementCount > parts.length) box.lastElementChild.remove();
+  for (const [index, now] of parts.entries()) {
+    const old = box.children[index];
+    if (!old) box.append(now);
+    else if (!old.isEqualNode(now)) old.replaceWith(now);
+  }
+}
+
 function showCache(storage) {
   const limit = settings.find((setting) => setting.key === "p2p.cacheBytes")?.value;
   at("cache-meter").hidden = !storage || !limit;
@@ -124,7 +134,7 @@ function show({ state, sentence, node, publishers }) {
   }
   at("start").hidden = !["stopped", "crash_loop"].includes(state) && (!node || (node.hyper.running && node.ipfs.running));
   at("figures").hidden = !node;
-  if (node) at("figures").replaceChildren(...figures(node));
+  if (node) replaceChanged(at("figures"), figures(node));
   else before = null;
   showCache(node?.storage);
   showSites(publishers);

@@ -28,6 +28,12 @@ export const PRESETS = {
   },
 };
 
+// Beside the field; the whole sentence stands below the button.
+const AT_FAULT = {
+  "llm.apiKey": "It needs a key that the service takes.",
+  "llm.baseURL": "This address did not pass the test.",
+};
+
 const hostOf = (url) => URL.parse(url)?.host ?? "";
 
 export function presetOf(provider, baseURL) {
@@ -133,9 +139,10 @@ export class ProviderPart {
     this.#say("Trying…", "");
     try {
       const report = await request("/api/llm-test", this.candidate);
-      const text = report.sentences.join(" ");
+      // The sentence is for pages, too; who reads it here is there already.
+      const text = report.sentences.join(" ").replaceAll(" in peersky://settings/llm", "");
       this.#say(text, report.ok ? "good" : "bad");
-      if (!report.ok) markProblem({ param: report.param, message: report.sentences.at(-1) });
+      if (!report.ok) markProblem({ param: report.param, message: AT_FAULT[report.param] ?? report.sentences.at(-1) });
     } catch (error) {
       this.#say(error.message, "bad");
       markProblem(error);
