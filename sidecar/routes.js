@@ -264,7 +264,7 @@ function errorReply(error, incoming, log) {
 async function send({ status, headers, body }, incoming, outgoing, log) {
   if (!incoming.complete && status >= 400) headers = { ...headers, Connection: "close" };
   const whole = body == null || typeof body === "string" || body instanceof Uint8Array;
-  if (whole && body != null) headers = { "Content-Length": Buffer.byteLength(body), ...headers };
+  if (whole && incoming.method !== "HEAD") headers = { "Content-Length": Buffer.byteLength(body ?? ""), ...headers };
   outgoing.writeHead(status, headers);
   if (whole) {
     outgoing.end(body ?? undefined);

@@ -1,0 +1,282 @@
+// Drives that are open: our own (by origin and name) and others' (by key), each opened once.
+import b4a from "b4a";
+import crypto from "hypercore-crypto";
+import Hyperdrive from "hyperdrive";
+import z32 from "z32";
+import { malformed, noPeers, noSuchKey, offline, P2PError } from "./errors.js";
+import { within } from "./waiting.js";
+
+const MOST_OPEN = 32; // of others; our own stay open once used
+const REFRESH_MS = 2000; // a drive that is here is looked for news for this long, then served as it is
+const RETRY_LOOKUP_MS = 3000;
+const OFFLINE_MS = 500;
+
+/** The key (32 bytes) that a host is: 52 characters of z-base-32 or 64 hexadecimal ones; null for anything else. */
+export function parseKey(host) {
+  const text = host.toLowerCase();
+  if (/^[0-9a-f]{64}$/.test(text)) return b4a.from(text, "hex");
+  if (!/^[a-z0-9]{52}$/.test(text)) return null;
+  try {
+    return z32.decode(text);
+  } catch {
+    return null;
+  }
+}
+
+/** One open drive. `record` is its row if it is ours, else undefined. */
+class OpenDrive {
+  users = 0;
+  wasRefreshed = false;
+  #writing = Promise.resolve();
+
+  constructor(drive, record, services) {
+    this.drive = drive;
+    this.record = record;
+    this.key = b4a.toString(drive.key, "hex");
+    this.url = `hyper://${z32.encode(drive.key)}/`;
+    Object.assign(this, services); // network, records, lookupMs
+    this.discovery = null;
+    if (!record || record.shared) this.share();
+  }
+
+  /** Whether blocks that were once written here are missing (the storage was deleted, the identity kept). */
+  get isLost() {
+    return this.record !== undefined && this.drive.core.length < this.records.own(this.key).version;
+  }
+
+  share() {
+    this.discovery ??= this.network.join(this.drive.discoveryKey);
+  }
+
+  async unshare() {
+    this.discovery = null;
+    await this.network.leave(this.drive.discoveryKey);
+  }
+
+  /** Run `work` while nobody else writes to this drive. */
+  writing(work) {
+    const result = this.#writing.then(work);
+    this.#writing = result.catch(() => {});
+    return result;
+  }
+
+  /** `promise`, for as long as a lookup may take. Throws 504. */
+  async found(promise, signal) {
+    const isOffline = await this.network.isOffline();
+    const otherwise = () => {
+      throw isOffline ? offline() : noPeers();
+    };
+    return within(promise, isOffline ? OFFLINE_MS : this.lookupMs, otherwise, signal);
+  }
+
+  /** Wait until there is something to read, and, where peers are there, until it is the newest. Throws 504. */
+  async refresh(signal) {
+    const { core } = this.drive;
+    if (this.record && !this.isLost) return;
+    if (core.length === 0 || this.isLost) {
+      await this.#firstBlocks(signal);
+    } else {
+      const isFirst = !this.wasRefreshed && !(await this.network.isOffline());
+      if (isFirst || core.peers.length > 0) {
+        await within(this.#update(isFirst), REFRESH_MS, () => {}, signal).catch((error) => {
+          if (signal?.aborted) throw error;
+        });
+      }
+    }
+    this.wasRefreshed = true;
+    await this.found(this.drive.getBlobs(), signal);
+  }
+
+  async #firstBlocks(signal) {
+    if (await this.network.isOffline()) throw offline();
+    const until = Date.now() + this.lookupMs;
+    for (;;) {
+      const left = until - Date.now();
+      if (left <= 0) throw noPeers();
+      await within(this.#update(true), Math.min(left, RETRY_LOOKUP_MS), () => {}, signal);
+      if (this.drive.core.length > 0 && !this.isLost) return;
+      await within(this.#change(), Math.min(RETRY_LOOKUP_MS, Math.max(0, until - Date.now())), () => {}, signal);
+      if (this.drive.core.length > 0 && !this.isLost) return;
+      this.discovery?.refresh({}).catch(() => {}); // whoever announced it since then
+    }
+  }
+
+  /** The next time that the drive grows. */
+  #change() {
+    return new Promise((resolve) => {
+      this.drive.core.once("append", resolve);
+    });
+  }
+
+  async #update(isSearching) {
+    const found = isSearching ? this.drive.findingPeers() : () => {};
+    if (isSearching) this.network.swarm.flush().then(found, found);
+    await this.drive.core.update({ wait: true, force: true });
+  }
+
+  /** Make a lost drive of ours writable again: all that was ever written must be back first. Throws 504. */
+  async recover(signal) {
+    if (!this.isLost) return;
+    try {
+      await this.refresh(signal);
+      const { blobs } = this.records.own(this.key);
+      const store = await this.drive.getBlobs();
+      if (store.core.length < blobs) await this.found(store.core.update({ wait: true, force: true }), signal);
+      if (store.core.length >= blobs) return;
+    } catch (error) {
+      if (signal?.aborted) throw error;
+    }
+    throw new P2PError(
+      504,
+      "no_peers",
+      "The content of this drive was deleted from this computer, and no peer has it. Publish under another name.",
+    );
+  }
+
+  /** Remember how much was written, so that a shorter history is never written over it. */
+  written() {
+    this.records.setLengths(this.key, this.drive.core.length, this.drive.blobs.core.length);
+  }
+}
+
+export class Drives {
+  #open = new Map(); // hex key -> promise of an OpenDrive
+  #opened = new Map();
+
+  constructor({ corestore, network, records, dnsLink, lookupMs, log }) {
+    this.corestore = corestore;
+    this.records = records;
+    this.dnsLink = dnsLink;
+    this.log = log;
+    this.services = { network, records, lookupMs };
+    for (const { key } of records.shared()) network.join(this.#discoveryKey(key));
+  }
+
+  get openDrives() {
+    return [...this.#opened.values()];
+  }
+
+  /** The drive that `origin` made under `name`. Throws 404 unless `isNew` allows to make it. */
+  async named(origin, name, isNew = false) {
+    let record = this.records.named(origin, name);
+    if (!record) {
+      if (!isNew) throw noSuchKey(name);
+      record = this.records.reserve(origin, name);
+    }
+    if (record.key === "") {
+      const drive = this.#make(record);
+      await drive.ready();
+      record.key = b4a.toString(drive.key, "hex");
+      this.records.setKey(record, record.key);
+      await drive.close();
+    }
+    return this.#get(record.key);
+  }
+
+  /** The drive at a host: a key or a DNSLink name. Throws 400, 404, 502 and 504. */
+  async at(host) {
+    let key = parseKey(host);
+    if (!key && host.includes(".")) {
+      key = parseKey(await this.dnsLink.resolve(host));
+    }
+    if (!key) throw malformed("This is no Hyper address: a key has 52 letters and digits, or 64 hexadecimal digits.");
+    return this.#get(b4a.toString(key, "hex"));
+  }
+
+  /** Use a drive for as long as `release` of the result was not called. */
+  hold(open) {
+    open.users += 1;
+    let isHeld = true;
+    return () => {
+      if (isHeld) open.users -= 1;
+      isHeld = false;
+    };
+  }
+
+  #get(key) {
+    if (this.records.isForked(key)) throw forked();
+    const record = this.records.own(key);
+    if (record?.purged) throw new P2PError(404, "no_such_key", "This drive was deleted from this computer by its owner.");
+    if (!record) this.records.touch(key);
+    if (!this.#open.has(key)) {
+      const opening = this.#openKey(key, record);
+      this.#open.set(key, opening);
+      opening.catch(() => this.#open.delete(key));
+    }
+    return this.#open.get(key);
+  }
+
+  async #openKey(key, record) {
+    const drive = record ? this.#make(record) : new Hyperdrive(this.corestore.namespace(key), b4a.from(key, "hex"));
+    await drive.ready();
+    const open = new OpenDrive(drive, record, this.services);
+    this.#opened.set(key, open);
+    const watch = (core) => {
+      core.on("conflict", () => {
+        this.log(`The drive ${key} has two histories; it is not read any more.`);
+        this.records.setForked(key);
+        this.#forget(key);
+      });
+      if (!record) core.on("download", (_index, bytes) => this.records.touch(key, bytes));
+    };
+    watch(drive.core);
+    if (drive.blobs) watch(drive.blobs.core);
+    else drive.once("blobs", (blobs) => watch(blobs.core));
+    drive.once("close", () => this.#forget(key));
+    this.#closeIdle().catch((error) => this.log(`Closing a drive failed: ${error.stack}`));
+    return open;
+  }
+
+  #make({ origin, name, generation }) {
+    return new Hyperdrive(this.corestore.namespace(JSON.stringify(["peersky", origin, name, generation])));
+  }
+
+  #forget(key) {
+    this.#open.delete(key);
+    this.#opened.delete(key);
+  }
+
+  async #closeIdle() {
+    const others = this.openDrives.filter((open) => !open.record);
+    for (const open of others.slice(0, Math.max(0, others.length - MOST_OPEN))) {
+      if (open.users === 0) await this.close(open);
+    }
+  }
+
+  async close(open) {
+    this.#forget(open.key);
+    await open.unshare();
+    await open.drive.close();
+  }
+
+  /** Delete a drive from this computer, and stop sharing it. Our own is never opened under this key again. */
+  async purge(open) {
+    if (open.record) this.records.setPurged(open.key);
+    else this.records.evicted(open.key);
+    this.#forget(open.key);
+    await open.unshare();
+    await open.drive.purge();
+  }
+
+  /** Delete drives of others, the longest unused first, until they take no more than `bytes`. Returns the bytes freed. */
+  async evict(bytes) {
+    let [kept, freed] = [this.records.cachedBytes(), 0];
+    for (const entry of this.records.cached()) {
+      if (kept <= bytes) break;
+      const open = await this.#open.get(entry.key)?.catch(() => null);
+      if (open?.users) continue;
+      await this.purge(open ?? (await this.#openKey(entry.key, undefined)));
+      kept -= entry.bytes;
+      freed += entry.bytes;
+    }
+    if (freed) await this.corestore.storage.compact?.();
+    return freed;
+  }
+
+  #discoveryKey(key) {
+    return crypto.discoveryKey(b4a.from(key, "hex"));
+  }
+}
+
+export const forked = () =>
+  new P2PError(502, "wrong_block", "This drive has two different histories, so nothing in it can be trusted any more.");
