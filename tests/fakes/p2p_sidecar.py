@@ -8,6 +8,7 @@ half a body, ``/die`` ends the process in mid-body, ``/die-first`` before it, ``
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -108,7 +109,8 @@ class Node(BaseHTTPRequestHandler):
             CONTENT[f"made {root}"] = b""
             self.reply(200, root.encode(), {"x-peersky-root": root, "location": root})
         elif scheme == "ipfs" and self.command in ("PUT", "POST"):
-            cid = "bafkrei" + hashlib.sha256(body).hexdigest().translate(str.maketrans("0189", "abcd"))[:52]
+            digest = b"\x01\x55\x12\x20" + hashlib.sha256(body).digest()
+            cid = "b" + base64.b32encode(digest).decode().rstrip("=").lower()
             CONTENT[f"/ipfs/{cid}/{'/'.join(rest)}"] = body
             headers |= {"x-peersky-url": f"ipfs://{cid}/{'/'.join(rest)}", "x-peersky-root": f"ipfs://{cid}/"}
             self.reply(201, headers["x-peersky-url"].encode(), {**headers, "location": headers["x-peersky-url"]})
