@@ -80,7 +80,8 @@ class OpenAIServer(FakeServer):
             await _send(answer, self.elsewhere)
             return
         if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
-            message = f"Incorrect API key provided: {request.headers.get('authorization', 'none')}."
+            given = request.headers.get("authorization", "none").removeprefix("Bearer ")
+            message = f"Incorrect API key provided: {given}."
             await answer.json({"error": {"message": message, "code": "invalid_api_key"}}, 401)
         elif call == "/models":
             reply = {"object": "list", "data": self.models} if self.list_reply is None else self.list_reply

@@ -62,6 +62,7 @@ class RegistryServer:
         signed_elsewhere: signed addresses are below another name of this computer; Ollama takes no others.
         stalled: set while an answer is stalled; ``release`` ends all stalls.
         gate: cleared: answers with bytes of blobs wait after their first chunk.
+        pause_s: between two chunks of an answer, as on a slow line.
     """
 
     manifests: dict[str, bytes] = field(default_factory=dict)
@@ -80,6 +81,7 @@ class RegistryServer:
     stalled: threading.Event = field(default_factory=threading.Event)
     release: threading.Event = field(default_factory=threading.Event)
     gate: threading.Event = field(default_factory=threading.Event)
+    pause_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -291,6 +293,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(piece)
             with state.lock:
                 state.sent_bytes += len(piece)
+            if state.pause_s:
+                state.release.wait(state.pause_s)
             if start == 0 and not state.gate.is_set():
                 self.wfile.flush()
                 state.stalled.set()

@@ -104,6 +104,14 @@ def test_a_hidden_row_stays_away_until_the_download_fails(window: BrowserWindow,
     assert "The connection broke." in window.model_downloads.rows["d1"].label.text()
 
 
+def test_a_long_sentence_does_not_widen_the_window(window: BrowserWindow, host: WindowHost) -> None:
+    before = window.minimumSizeHint().width()
+    message = "The model needs 2.0 GB of disk space, and 120 MB are free where the models are. " * 3
+    host.activity.download_changed.emit(replace(RUNNING, state="failed", message=message))
+    assert window.model_downloads.isVisible()
+    assert window.minimumSizeHint().width() <= max(before, 600)
+
+
 def test_what_a_quit_interrupted_is_offered_at_the_next_start(browser: Browser, host: WindowHost) -> None:
     host.downloads = [replace(RUNNING, state="paused", interrupted=True)]
     window = browser.new_window("peersky://home/")

@@ -81,7 +81,8 @@ def test_an_ollama_is_chosen_with_one_of_its_models(lab: PagesLab) -> None:
         tab.fill("#llm-baseURL", server.url)
         tab.click("#models input[value='llama3.2:3b']")
         assert tab.value("#llm-model") == "llama3.2:3b"
-        assert "2.0 GB on disk" in tab.text("#models label:has(input[value='llama3.2:3b'])")
+        facts = tab.text("#models label:has(input[value='llama3.2:3b'])")
+        assert "2.0 GB on disk · needs more than 2.0 GB of memory, and " in facts
         tab.click("#test")
         tab.until_text("#test-result", "answers and has 2 models.")
         save(tab)
@@ -222,6 +223,8 @@ def test_a_download_is_cancelled_or_fails(lab: PagesLab) -> None:
     lab.release()
     save(tab)
     tab.until_text("#downloads", "The disk is too full for new:1b.")
+    tab.until_text("#pending", "new:1b is not here, so nothing changed.")
+    tab.until("document.getElementById('result').innerText === ''")
     lab.builtin.failure = None
     tab.click("#download-list button[aria-label='Try again: new:1b']")
     tab.until_text("#state", "new:1b answers")
@@ -247,7 +250,7 @@ def test_the_switch_and_the_offer_of_the_built_in_engine(lab: PagesLab) -> None:
     tab.until_text("#state", "Local AI is on.")
     assert lab.settings.flag("llm.enabled")
     tab.click("#use-builtin")
-    tab.until_text("#state", f"{STARTER_MODEL} answers on this computer")
+    tab.until_text("#state", f"{STARTER_MODEL} answers on this computer. It is a small demonstration")
     assert tab.run("return document.querySelector('#presets input:checked').value") == "builtin"
     tab.click("#enabled")
     tab.until_text("#state", "Local AI is off.")

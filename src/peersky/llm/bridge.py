@@ -152,7 +152,7 @@ class Bridge:
         """
         provider, chosen = self._ready(origin, model)
         async with self._generation(origin, provider, chosen) as generation:
-            await self._check_consent(origin, provider)
+            await self._check_consent(generation, provider)
             async with self._queues[provider.kind].turn(origin):
                 vectors = await provider.embed(chosen, texts)
             generation.outcome = "stop"
@@ -178,7 +178,7 @@ class Bridge:
             generation = await stack.enter_async_context(self._generation(origin, provider, model))
             if self._settings.flag("logs.content"):
                 generation.content = Content(request)
-            await self._check_consent(origin, provider)
+            await self._check_consent(generation, provider)
             await stack.enter_async_context(self._queues[provider.kind].turn(origin))
             self._log(
                 "generation-start",
@@ -200,6 +200,8 @@ class Bridge:
 
     def subscribe(self, callback: Callable[[Origin, int], None]) -> Callable[[], None]:
         """Call ``callback(origin, questions that run or wait)`` on the service loop at every change.
+
+        What the user has still to allow is none of them: nothing of it went anywhere yet.
 
         Returns:
             A function that ends the subscription.
@@ -223,6 +225,7 @@ class Bridge:
         try:
             async with stopper:
                 generation = Generation(origin, provider.kind, model, stopper)
+                generation.asking = self._must_ask(origin, provider)
                 self._add(generation)
                 try:
                     with _discreet(origin, model):
@@ -258,14 +261,22 @@ class Bridge:
         self._notify(generation.origin)
 
     def _notify(self, origin: Origin) -> None:
+        count = sum(not generation.asking for generation in self._generations.get(origin, ()))
         for callback in list(self._subscribers):
-            callback(origin, len(self._generations.get(origin, ())))
+            callback(origin, count)
 
-    async def _check_consent(self, origin: Origin, provider: Provider) -> None:
+    def _must_ask(self, origin: Origin, provider: Provider) -> bool:
+        service = self._service_of(provider)
+        return self._consent is not None and service is not None and not self._consent.is_allowed(origin, service)
+
+    async def _check_consent(self, generation: Generation, provider: Provider) -> None:
         """Before the first question that leaves this computer, its page needs the user's yes."""
         service = self._service_of(provider)
         if self._consent is not None and service is not None:
-            await self._consent.check(origin, service)
+            await self._consent.check(generation.origin, service)
+        if generation.asking:
+            generation.asking = False
+            self._notify(generation.origin)
 
     def _service_of(self, provider: Provider) -> Origin | None:
         if provider.is_local:

@@ -44,18 +44,23 @@ class CloudConsent:
         if (origin, service) in self._allowed:
             self._store(self._allowed - {(origin, service)})
 
-    async def check(self, origin: Origin, service: Origin) -> None:
-        """Return if ``origin`` may send questions to ``service``, after asking the user if need be.
+    def is_allowed(self, origin: Origin, service: Origin) -> bool:
+        """Whether ``origin`` may send questions to ``service`` as things stand.
 
         The browser's own pages and the user in person may: the user chose the service.
+        """
+        return origin == USER or origin.is_internal or (str(origin), str(service)) in self._allowed
+
+    async def check(self, origin: Origin, service: Origin) -> None:
+        """Return if ``origin`` may send questions to ``service``, after asking the user if need be.
 
         Raises:
             NotAllowed: ``declined``.
             ProfileUnusable: the answer cannot be stored.
         """
-        pair = (str(origin), str(service))
-        if origin == USER or origin.is_internal or pair in self._allowed:
+        if self.is_allowed(origin, service):
             return
+        pair = (str(origin), str(service))
         if pair not in self._declined:
             question = Question(
                 origin,

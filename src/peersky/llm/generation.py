@@ -35,7 +35,7 @@ def _text_of(content: Any) -> str:
 
 @dataclass(slots=True, eq=False)
 class Generation:
-    """One answer. ``number`` joins its lines in the log."""
+    """One answer. ``number`` joins its lines in the log; while ``asking``, the user has not allowed it yet."""
 
     origin: Origin
     provider: str
@@ -47,6 +47,7 @@ class Generation:
     usage: Usage | None = None
     outcome: str = "cancelled"
     stopped: bool = False
+    asking: bool = False
     content: Content | None = None
 
     def stop(self) -> None:

@@ -59,6 +59,8 @@ class ModelDownloadRow(QFrame):
         icon.setPixmap(text_icon("model", self).pixmap(20, 20))
         self.label = QLabel(self)
         self.label.setTextFormat(Qt.TextFormat.PlainText)
+        # A long sentence must not widen the window.
+        self.label.setWordWrap(True)
         self.bar = QProgressBar(self)
         self.bar.setMaximumWidth(200)
         self.bar.setTextVisible(False)
@@ -94,6 +96,7 @@ class ModelDownloadRow(QFrame):
         self.buttons["pause"].setVisible(running)
         self.buttons["resume"].setVisible(not running)
         self.buttons["resume"].setText("Try again" if download.state == "failed" else "Resume")
+        self.buttons["cancel"].setText("Remove" if download.state == "failed" else "Cancel")
         for button in self.buttons.values():
             button.setAccessibleName(f"{button.text()}: {download.model}")
 

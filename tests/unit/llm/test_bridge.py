@@ -482,6 +482,24 @@ async def test_a_page_asks_the_user_before_its_questions_leave_this_computer(
     assert len(cloud.requests) == 2
 
 
+async def test_what_the_user_has_still_to_allow_is_no_answer_under_way(
+    tmp_path: Path, settings: SettingsStore, log: Log
+) -> None:
+    """The page's sign says that a service is answering: not before anything went there."""
+    prompts = Person()
+    prompts.hold, prompts.answer = Hold(), True
+    bridge = Bridge(settings, {"openai": Cloud()}, log, CloudConsent(tmp_path / "consent.json", prompts))
+    settings.change(CLOUD)
+    counts: list[int] = []
+    bridge.subscribe(lambda _origin, count: counts.append(count))
+    question = asyncio.ensure_future(ask(bridge))
+    await prompts.hold.reached.wait()
+    assert set(counts) == {0}
+    prompts.hold.released.set()
+    await question
+    assert counts == [0, 1, 0]
+
+
 async def test_stop_withdraws_the_question_to_the_user(tmp_path: Path, settings: SettingsStore, log: Log) -> None:
     prompts = Person()
     prompts.hold = Hold()

@@ -94,6 +94,7 @@ export class DownloadsPart {
   #rows = new Map();
   #list = document.getElementById("download-list");
   #pending = document.getElementById("pending");
+  #over = new Set();
 
   // `changed` is called when a download has ended (with true) or another choice waits for one, since another model may
   // answer then.
@@ -101,6 +102,11 @@ export class DownloadsPart {
     this.changed = changed;
     this.before = null;
     follow("/api/downloads", (now) => this.show(now));
+  }
+
+  // Whether a download is done or has failed, as far as is known.
+  isOver(id) {
+    return this.#over.has(id);
   }
 
   show({ downloads, pending }) {
@@ -124,6 +130,7 @@ export class DownloadsPart {
     this.#pending.hidden = !pending;
     const over = downloads.filter(({ state }) => state === "done" || state === "failed");
     const now = { ended: JSON.stringify(over.map(({ id, state }) => [id, state])), pending: JSON.stringify(pending) };
+    this.#over = new Set(over.map(({ id }) => id));
     const { before } = this;
     this.before = now;
     if (!before || (before.ended === now.ended && before.pending === now.pending)) return;

@@ -149,7 +149,8 @@ form.addEventListener("submit", async (event) => {
   const changes = { ...collect(form, advanced()), ...provider.changes, "llm.model": model.name };
   const reply = await save(form, changes, "/api/llm-save");
   if (!reply) return;
-  if (reply.download) say(result, `Saved. ${model.name} is being downloaded.`, "good");
+  // It may have failed at once; then that is said where the downloads are.
+  if (reply.download) say(result, downloads.isOver(reply.download) ? "" : `Saved. ${model.name} is being downloaded.`, "good");
   if (reply.notes.length) say(result, `Saved. ${reply.notes.join(" ")}`, "warn");
   const stored = await request("/api/settings");
   settings = stored.settings;
@@ -163,7 +164,7 @@ form.addEventListener("submit", async (event) => {
 });
 
 // A model that was waited for may answer now, and the list of what is here has changed.
-new DownloadsPart(async (ended) => {
+const downloads = new DownloadsPart(async (ended) => {
   // "Is being downloaded" is no longer so.
   if (ended) say(document.getElementById("result"), "", "");
   await refreshState();
