@@ -13,6 +13,7 @@ from peersky.core.trust import DEFAULT_POLICY, Policy
 from peersky.p2p.ledger import Ledger
 from peersky.p2p.node import P2PNode
 from peersky.p2p.permissions import Publishers
+from peersky.p2p.program import Program
 from peersky.system.paths import open_profile
 from peersky.system.prompt_port import Question
 from peersky.system.secrets import SecretStore
@@ -75,8 +76,8 @@ class World:
     def _looked(self, lookup: Lookup, runs: bool) -> None:
         self.looked.append((lookup.url, runs))
 
-    async def _install(self, say: Callable[[str], None]) -> Sequence[str]:
-        return sys.executable, str(DOUBLE)
+    async def _install(self, say: Callable[[str], None]) -> Program:
+        return Program((sys.executable, str(DOUBLE)))
 
     async def ask(self, asker: Asker, method: str, url: str, **options: Any) -> Reply:
         return await self.client.request(method, url, asker=asker, **options)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 import shutil
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -21,6 +22,7 @@ import httpx
 from peersky.core.errors import BackendFailed, PeerSkyError
 from peersky.p2p.errors import NodeRefused, NodeUnavailable
 from peersky.p2p.node_config import LIMITS, RESTARTING, first_line, limits
+from peersky.p2p.program import Install, Program
 from peersky.system.children import Child, ChildDied, Launch, Log, Supervisor
 from peersky.system.files import make_directory, unusable
 from peersky.system.tasks import TaskOwner
@@ -41,13 +43,7 @@ _MAX_SENTENCE_BYTES: Final = 4096
 _DEATH_IS_SEEN_S: Final = 2.0
 
 NodeState = Literal["stopped", "installing", "starting", "ready", "crash_loop"]
-Say = Callable[[str], None]
 Body = AsyncIterable[bytes] | bytes | None
-Install = Callable[[Say], Awaitable[Sequence[str]]]
-"""Makes sure that the node is installed, tells how far that is, and returns its program with arguments.
-
-Raises a PeerSkyError that says what to do where it cannot.
-"""
 
 
 class NodeReply:
@@ -111,7 +107,7 @@ class P2PNode:
     Args:
         settings: read at each start; a change restarts the node, or is told to it where that is enough.
         profile: where it keeps blocks, drives and keys.
-        install: see :data:`Install`; asked once before the first start, and again after a failure.
+        install: see :data:`~peersky.p2p.program.Install`; asked once before the first start, and again after a failure.
         log: told of starts and ends.
         supervisor_options: passed on to :class:`~peersky.system.children.Supervisor`.
     """
@@ -122,8 +118,8 @@ class P2PNode:
         self._settings, self._profile, self._install, self._log = settings, profile, install, log
         self._tasks = TaskOwner(NAME)
         self._token = ""
-        self._argv: tuple[str, ...] = ()
-        self._installing: asyncio.Task[tuple[str, ...] | PeerSkyError] | None = None
+        self._program: Program | None = None
+        self._installing: asyncio.Task[Program | PeerSkyError] | None = None
         self._progress = ""
         self._watchers: list[Callable[[], None]] = []
         supervisor_options.setdefault("ready_timeout_s", READY_TIMEOUT_S)
@@ -324,8 +320,8 @@ class P2PNode:
                 self._tell()
 
     async def _started(self) -> Child:
-        if not self._argv:
-            self._argv = await self._installed()
+        if self._program is None:
+            self._program = await self._installed()
         running = self._supervisor.state == "ready"
         try:
             return await self._supervisor.child()
@@ -338,7 +334,7 @@ class P2PNode:
             if not running:
                 self._tell()
 
-    async def _installed(self) -> tuple[str, ...]:
+    async def _installed(self) -> Program:
         """The node's program. Several callers share one installation, which goes on when one of them goes away."""
         if self._installing is None or self._installing.done():
             self._installing = self._tasks.start(self._run_install(), "install")
@@ -347,12 +343,12 @@ class P2PNode:
             raise NodeUnavailable(found.message, reason="not_installed") from found
         return found
 
-    async def _run_install(self) -> tuple[str, ...] | PeerSkyError:
+    async def _run_install(self) -> Program | PeerSkyError:
         def say(sentence: str) -> None:
             self._loop.call_soon_threadsafe(self._say, sentence)
 
         try:
-            return tuple(await self._install(say))
+            return await self._install(say)
         except PeerSkyError as error:
             self._log("p2p.install", error=error.message)
             return error
@@ -370,7 +366,9 @@ class P2PNode:
         self._token = secrets.token_urlsafe(32)
         line = first_line(self._settings, self._token, self._profile.p2p_dir, self._profile.p2p_identity_dir)
         self._loop.call_soon(self._tell)
-        return Launch(self._argv, line)
+        assert self._program is not None, "it is installed before it is started"
+        more = self._program.environment
+        return Launch(self._program.argv, line, {**os.environ, **more} if more else None)
 
     async def _replied(
         self, method: str, path: str, headers: Iterable[tuple[str, str]], body: Body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
@@ -11,12 +12,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 import peersky
+from peersky.core.origins import P2P_SCHEMES
 from peersky.core.trust import Policy
 from peersky.llm.local_ai import LocalAi
 from peersky.llm.memory import MemoryStore
 from peersky.llm.providers.builtin import BuiltinProvider
 from peersky.llm.providers.ollama import OllamaProvider
 from peersky.llm.providers.openai_compat import OpenAIProvider
+from peersky.p2p.program import Install, source_program
 from peersky.system.logbook import Logbook, LogbookHandler
 from peersky.system.notify_port import NobodyToNotify, NotifyPort
 from peersky.system.paths import Profile
@@ -28,6 +31,7 @@ from peersky.web.llm_app import make_llm_app
 from peersky.web.local_ai_api import LocalAiApi
 from peersky.web.logs_api import LogsApi
 from peersky.web.memory_app import memory_routes, with_memory
+from peersky.web.p2p_service import P2PService
 from peersky.web.pages_app import make_pages_app
 
 ASSETS: Final = Path(peersky.__file__).parent / "assets"
@@ -42,10 +46,17 @@ class Services:
         prompts: through which a service asks the user.
         local_ai: back ends, downloads and what belongs to them; ``bridge`` and ``downloads`` are parts of it.
         memory: what pages keep with ``window.llmMemory``.
+        p2p: the P2P node and what stands on it.
     """
 
     def __init__(
-        self, profile: Profile, settings: SettingsStore, logbook: Logbook, prompts: PromptPort, notify: NotifyPort
+        self,
+        profile: Profile,
+        settings: SettingsStore,
+        logbook: Logbook,
+        prompts: PromptPort,
+        notify: NotifyPort,
+        install_node: Install,
     ) -> None:
         self.profile = profile
         self.settings = settings
@@ -71,10 +82,14 @@ class Services:
             lambda: settings.flag("llm.memoryEnabled"),
             lambda sentence: logbook.record("memory.notice", text=sentence),
         )
+        self.p2p = P2PService(profile, settings, prompts, self.policy, ASSETS, install_node, logbook.record)
         apis = internal_apis(settings, logbook, self.local_ai, self.memory)
+        for host, routes in self.p2p.apis(self.memory).items():
+            apis[host] = [*apis.get(host, []), *routes]
         self.apps: dict[str, ASGIApp] = {
             "peersky": make_pages_app(settings, self.bridge, self.policy, ASSETS, apis),
             "llm": with_memory(make_llm_app(self.bridge, self.policy), self.memory, self.policy),
+            **dict.fromkeys(P2P_SCHEMES, self.p2p.app),
         }
         self._log_handler = LogbookHandler(logbook)
         logging.getLogger().addHandler(self._log_handler)
@@ -86,15 +101,13 @@ class Services:
         return Policy(frozenset(allowlist))
 
     async def close(self) -> None:
-        """Stop what runs: answers, engines, tasks. Safe to call twice."""
-        try:
-            await self.tasks.close()
-            await self.local_ai.close()
-        finally:
-            try:
-                await self.memory.close()
-            finally:
-                logging.getLogger().removeHandler(self._log_handler)
+        """Stop what runs: answers, engines, the P2P node, tasks. Safe to call twice."""
+        async with AsyncExitStack() as closing:  # Backwards, and all of them even if one fails.
+            closing.callback(logging.getLogger().removeHandler, self._log_handler)
+            closing.push_async_callback(self.memory.close)
+            closing.push_async_callback(self.p2p.close)
+            closing.push_async_callback(self.local_ai.close)
+            closing.push_async_callback(self.tasks.close)
 
 
 def internal_apis(
@@ -109,12 +122,18 @@ def internal_apis(
     }
 
 
-async def open_services(profile: Profile, prompts: PromptPort, notify: NotifyPort | None = None) -> Services:
+async def open_services(
+    profile: Profile,
+    prompts: PromptPort,
+    notify: NotifyPort | None = None,
+    install_node: Install = source_program,
+) -> Services:
     """Build the services of a profile whose lock the caller holds.
 
     Args:
         prompts: how to ask the user; :class:`~peersky.system.prompt_port.NobodyToAsk` without a window.
         notify: how to tell the user something; None without a window.
+        install_node: makes sure that the P2P node is installed, before its first start.
 
     Raises:
         ProfileUnusable: the settings cannot be read.
@@ -124,7 +143,7 @@ async def open_services(profile: Profile, prompts: PromptPort, notify: NotifyPor
     settings = await asyncio.to_thread(_open_settings, profile, secrets)
     for notice in settings.notices:
         logbook.record("settings.notice", text=notice)
-    return Services(profile, settings, logbook, prompts, notify or NobodyToNotify())
+    return Services(profile, settings, logbook, prompts, notify or NobodyToNotify(), install_node)
 
 
 def _open_settings(profile: Profile, secrets: SecretStore) -> SettingsStore:

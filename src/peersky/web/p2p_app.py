@@ -18,12 +18,12 @@ from starlette.types import Receive, Scope, Send
 from peersky.core.errors import Cancelled, PeerSkyError
 from peersky.core.origins import P2P_SCHEMES, parse_origin
 from peersky.p2p.ledger import Publication
+from peersky.p2p.publisher import USER as USER_NAME
 from peersky.web.errors import internal_error
 from peersky.web.p2p_request import (
     APP_HEADER,
     MODEL_HEADER,
     OWN_HEADERS,
-    USER_NAME,
     Act,
     P2PRequest,
     WrongMethod,

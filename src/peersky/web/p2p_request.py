@@ -13,13 +13,11 @@ from urllib.parse import parse_qs, unquote, unquote_to_bytes
 from peersky.core.errors import InvalidRequest
 from peersky.core.keys import hyper_host, ipfs_host, ipns_host
 from peersky.core.origins import BROWSER, USER, Origin, parse_origin
+from peersky.p2p.publisher import USER as USER_NAME
 from peersky.web.asker import Asker, asker_of
 
 HERE: Final = "localhost"
 """The host that stands for the asker's own drives and names."""
-
-USER_NAME: Final = "user"
-"""The user in person, as names and ledger know it."""
 
 OWN_HEADERS: Final = "x-peersky-"
 APP_HEADER: Final = "publication-app"

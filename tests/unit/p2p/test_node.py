@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from peersky.core.errors import NotSupported, PeerSkyError
 from peersky.p2p.errors import NodeRefused, NodeUnavailable
 from peersky.p2p.node import P2PNode
+from peersky.p2p.program import Program
 from peersky.system.children import RestartPolicy
 from peersky.system.paths import Profile, open_profile
 from peersky.system.secrets import SecretStore
@@ -34,13 +35,13 @@ class Bench:
         self.events: list[str] = []
         self.node = P2PNode(self.settings, self.profile, self.install, self.log, **options)
 
-    async def install(self, say: Callable[[str], None]) -> Sequence[str]:
+    async def install(self, say: Callable[[str], None]) -> Program:
         self.installs += 1
         say("Half of it is here.")
         await asyncio.sleep(0)
         if self.failure:
             raise self.failure
-        return sys.executable, str(DOUBLE)
+        return Program((sys.executable, str(DOUBLE)))
 
     def log(self, kind: str, **fields: Any) -> None:
         self.events.append(kind)

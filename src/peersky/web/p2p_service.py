@@ -1,0 +1,96 @@
+"""All that belongs to peer-to-peer pages in one profile: node, ledger, permissions, and the apps that stand on them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.routing import Route
+
+from peersky.core.trust import Policy
+from peersky.p2p.ledger import Ledger
+from peersky.p2p.node import P2PNode
+from peersky.p2p.permissions import Publishers
+from peersky.p2p.program import Install
+from peersky.p2p.publisher import Network, publish
+from peersky.system.children import Log
+from peersky.system.tasks import TaskOwner
+from peersky.web.ledger_api import LedgerApi
+from peersky.web.p2p_access import Access
+from peersky.web.p2p_api import P2PApi
+from peersky.web.p2p_app import P2PApp
+from peersky.web.p2p_lookups import Lookups
+from peersky.web.p2p_pages import listing_page, p2p_error_page
+
+if TYPE_CHECKING:
+    from peersky.llm.memory import MemoryStore
+    from peersky.system.paths import Profile
+    from peersky.system.prompt_port import PromptPort
+    from peersky.system.settings_store import SettingsStore
+
+
+class P2PService:
+    """Made on the service loop; nothing starts before it is needed.
+
+    Args:
+        install: see :data:`peersky.p2p.program.Install`.
+        policy: what the user decided about origins.
+        assets: the folder of the assets.
+
+    Attributes:
+        node: the child process.
+        ledger: what was published, and whose the drives and names are.
+        publishers: which sites may publish.
+        lookups: which pages wait for peers.
+        app: the ASGI app of ``hyper:``, ``ipfs:`` and ``ipns:``.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        settings: SettingsStore,
+        prompts: PromptPort,
+        policy: Callable[[], Policy],
+        assets: Path,
+        install: Install,
+        log: Log,
+    ) -> None:
+        self._tasks = TaskOwner("peer-to-peer pages")
+        self.node = P2PNode(settings, profile, install, log)
+        self.ledger = Ledger(profile.ledger_file, lambda sentence: log("ledger.notice", text=sentence))
+        self.publishers = Publishers(profile.publishers_file, prompts)
+        self.lookups = Lookups()
+        self.app = P2PApp(
+            self.node,
+            Access(policy, self.publishers, self.ledger),
+            self.ledger,
+            self.lookups,
+            partial(listing_page, assets),
+            partial(p2p_error_page, assets),
+            self._tasks,
+        )
+
+    def apis(self, memory: MemoryStore) -> dict[str, list[Route]]:
+        """The APIs of the browser's own pages, by host.
+
+        Args:
+            memory: what "Reset P2P data" deletes besides.
+        """
+        return {
+            "archive": LedgerApi(self.ledger, self.node).routes(),
+            "settings": P2PApi(self.node, self.ledger, memory, self.publishers).routes(),
+        }
+
+    def publish(self, path: Path, to: Network, name: str = "") -> AsyncGenerator[dict[str, Any], None]:
+        """Publish from the disk for the user in person: see :func:`peersky.p2p.publisher.publish`."""
+        return publish(self.node, self.ledger, path, to, name)
+
+    async def close(self) -> None:
+        """End the node and close the ledger. Safe to call twice."""
+        try:
+            await self._tasks.close()
+            await self.node.close()
+        finally:
+            await self.ledger.close()
