@@ -117,6 +117,29 @@ async def test_stop_sharing(world: World, purge: bool) -> None:
     assert await world.ledger.owner("hyper://blog/") == (None if purge else "user")
 
 
+async def test_a_drive_that_was_kept_is_shared_again(world: World) -> None:
+    number = await world.publish()
+    await world.ledger.set_owner("hyper://blog/", "user", "blog")
+    await world.act("unpin", id=number)
+    reply = await world.act("announce", id=number)
+    assert reply.json["publication"]["pinned"]
+    assert world.node.asked[-1] == ("POST /node/announce", {"url": "hyper://blog/"})
+
+
+@pytest.mark.parametrize("root", ["hyper://blog/", "ipfs://cid/", "ipns://name/"])
+async def test_what_is_gone_is_not_shared_again(world: World, root: str) -> None:
+    number = await world.publish(root)
+    await world.ledger.set_owner(root, "user", "blog")
+    await world.act("unpin", id=number, purge=True)
+    reply = await world.act("announce", id=number)
+    assert (reply.status, reply.json["error"]["code"]) == (404, "not_kept")
+    entry = await world.ledger.get(number)
+    assert entry is not None
+    assert not entry.pinned
+    # Only a drive can be deleted for good; a name stays its maker's.
+    assert entry.owned is (root != "hyper://blog/")
+
+
 async def test_what_the_node_refuses_stays_shared(world: World) -> None:
     number = await world.publish()
     world.node.failure = NodeRefused("The disk is full.", status=507, reason="disk_full")

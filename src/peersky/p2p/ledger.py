@@ -60,6 +60,7 @@ class Publication:
         first_time: when it was first published, in seconds since 1970; set by the ledger.
         times: how often it was published; set by the ledger.
         id: set by the ledger.
+        owned: whether its drive or name was made here and is not gone for good; set by the ledger.
     """
 
     url: str
@@ -75,6 +76,7 @@ class Publication:
     first_time: float = 0
     times: int = 1
     id: int = 0
+    owned: bool = False
 
     def as_object(self) -> dict[str, Any]:
         """The entry for pages and for the export; times as ISO 8601 in UTC."""
@@ -89,6 +91,7 @@ class Publication:
             "files": self.files,
             "model": self.model,
             "pinned": self.pinned,
+            "owned": self.owned,
             "time": _iso(self.time),
             "firstTime": _iso(self.first_time),
             "times": self.times,
@@ -118,7 +121,10 @@ class Found:
     total: int
 
 
-_COLUMNS: Final = ", ".join(f.name for f in fields(Publication))
+_COLUMNS: Final = ", ".join(
+    "EXISTS (SELECT 1 FROM owned WHERE owned.root = publications.root)" if one.name == "owned" else one.name
+    for one in fields(Publication)
+)
 
 _RECORD: Final = """
     INSERT INTO publications
@@ -281,7 +287,7 @@ def _execute(connection: sqlite3.Connection, query: str, values: Sequence[Any]) 
 
 def _publication(row: Sequence[Any]) -> Publication:
     values = dict(zip((column.name for column in fields(Publication)), row, strict=True))
-    return Publication(**{**values, "pinned": bool(values["pinned"])})
+    return Publication(**{**values, **{name: bool(values[name]) for name in ("pinned", "owned")}})
 
 
 def _add_functions(connection: sqlite3.Connection) -> None:

@@ -19,6 +19,7 @@ from peersky.web.qr import qr_svg
 from peersky.web.requests import json_object, text_of
 
 _MAX_PAGE: Final = 500
+_DRIVE: Final = "hyper:"
 _STEPS: Final = ("unpin", "announce", "forget", "start")
 
 
@@ -73,7 +74,7 @@ class LedgerApi:
             case "unpin":
                 await self._unpin(entry, purge=body.get("purge") is True)
             case "announce":
-                await self._node.json("POST", "/node/announce", {"url": entry.root})
+                await self._announce(entry)
             case "forget":
                 await self._ledger.forget(entry.id)
         now = await self._ledger.get(entry.id)
@@ -84,7 +85,17 @@ class LedgerApi:
         status = await self._node.status()
         return {name: status[name] for name in ("state", "sentence")}
 
+    async def _announce(self, entry: Publication) -> None:
+        """Tell other peers anew. A drive that is kept here is shared again with it; anything else has to be there."""
+        is_drive = entry.root.startswith(_DRIVE)
+        if not entry.pinned and not (is_drive and entry.owned):
+            raise NotFound("This is no longer kept here; publish it again to share it.", reason="not_kept")
+        await self._node.json("POST", "/node/announce", {"url": entry.root})
+        if not entry.pinned:
+            await self._ledger.set_pinned(entry.root, True)
+
     async def _unpin(self, entry: Publication, *, purge: bool) -> None:
+        purge = purge and entry.root.startswith(_DRIVE)
         await self._node.json("POST", "/node/unpin", {"url": entry.root, "purge": purge})
         await self._ledger.set_pinned(entry.root, False)
         if purge:

@@ -59,6 +59,7 @@ async def test_an_entry_is_found_with_all_that_was_said(ledger: Ledger) -> None:
         "files": 2,
         "model": "qwen2.5-coder:3b",
         "pinned": True,
+        "owned": False,
         "time": "1970-01-01T00:00:05.000Z",
         "firstTime": "1970-01-01T00:00:05.000Z",
         "times": 1,
@@ -144,8 +145,13 @@ async def test_the_first_owner_stays_the_owner_and_names_are_per_origin(ledger: 
     assert await ledger.owner(BLOG) == SITE
     assert await ledger.names(SITE) == [OwnedKey(BLOG, SITE, "blog")]
     assert await ledger.names("https://evil.example") == []
+    number = await ledger.record(published(origin=SITE))
+    assert [entry.owned for entry in (await ledger.search()).publications] == [True]
     await ledger.disown(BLOG)
     assert await ledger.owner(BLOG) is None
+    entry = await ledger.get(number)
+    assert entry is not None
+    assert not entry.owned
 
 
 async def test_forgetting_an_entry_leaves_the_owner(ledger: Ledger, tmp_path: Path) -> None:

@@ -86,10 +86,15 @@ function entryOf(entry) {
     el(
       "p",
       { class: "actions" },
-      el("a", { class: "button", href: entry.url, "data-key": `${entry.id} open`, "aria-label": `Open: ${titleOf(entry)}` }, "Open"),
+      el(
+        "a",
+        { class: "button", href: entry.url, "data-key": `${entry.id} open`, "aria-label": `Open: ${titleOf(entry)}` },
+        "Open",
+      ),
       action(entry, "copy", "Copy link", copy),
       action(entry, "qr", "QR code", showQr),
       entry.pinned ? action(entry, "announce", "Announce again", announce) : null,
+      !entry.pinned && entry.owned && kindOf(entry) === "hyper" ? action(entry, "share", "Share again", announce) : null,
       entry.pinned ? action(entry, "unpin", "Stop sharing…", stop) : action(entry, "forget", "Remove from list…", forget),
     ),
   );
@@ -113,8 +118,8 @@ function show(reply) {
     const key = document.activeElement?.dataset?.key;
     entries.replaceChildren(...reply.publications.map(entryOf));
     if (key) {
-      const same = entries.querySelector(`[data-key="${key}"]`) ?? entries.querySelector(`[data-key="${key.split(" ")[0]} open"]`);
-      (same ?? search).focus();
+      const find = (name) => entries.querySelector(`[data-key="${name}"]`);
+      (find(key) ?? find(`${key.split(" ")[0]} open`) ?? search).focus();
     }
     say(counted(reply));
   }
@@ -188,8 +193,11 @@ function showQr(entry) {
   at("qr").showModal();
 }
 
-const announce = (entry) =>
-  act(() => request("/api/ledger", { action: "announce", id: entry.id }), `Other peers are told again that you have ${titleOf(entry)}.`);
+function announce(entry) {
+  const title = titleOf(entry);
+  const done = entry.pinned ? `Other peers are told again that you have ${title}.` : `${title} is shared again.`;
+  return act(() => request("/api/ledger", { action: "announce", id: entry.id }), done);
+}
 
 // Asks before something that cannot be undone. `choices` are [label, what it does]; Cancel comes first.
 function ask(title, text, choices) {
@@ -209,7 +217,8 @@ function stop(entry) {
   if (kindOf(entry) === "hyper") {
     ask(
       title,
-      "Other peers can no longer load this drive from you; who has a copy may go on sharing it. You can keep the drive on this computer, or delete it and everything in it.",
+      "Other peers can no longer load this drive from you; who has a copy may go on sharing it. You can keep the drive " +
+        "on this computer, or delete it and everything in it.",
       [
         ["Stop, keep the drive", unpin(false, done)],
         ["Stop, delete the drive", unpin(true, done)],
@@ -220,9 +229,12 @@ function stop(entry) {
       ["Stop renewing", unpin(false, done)],
     ]);
   } else {
-    ask(title, "Other peers can no longer load it from you, and it may be deleted here to make room. Who has a copy may go on sharing it.", [
-      ["Stop sharing", unpin(false, done)],
-    ]);
+    ask(
+      title,
+      "Other peers can no longer load it from you, and it may be deleted here to make room. Who has a copy may go on " +
+        "sharing it.",
+      [["Stop sharing", unpin(false, done)]],
+    );
   }
 }
 
