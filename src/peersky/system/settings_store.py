@@ -238,6 +238,7 @@ class SettingsStore:
         for key in [key for key in raw if key in SETTINGS]:
             # {"llm.enabled": true} is as clear as {"llm": {"enabled": true}}.
             _put(raw, key, raw.pop(key))
+        _unnest(raw)
         without_secrets = copy.deepcopy(raw)
         wrong: list[str] = []
         secrets: dict[str, str] = {}
@@ -340,6 +341,19 @@ def _entries(raw: dict[str, Any]) -> list[tuple[str, Any]]:
         else:
             found.append((block, content))
     return found
+
+
+def _unnest(raw: dict[str, Any]) -> None:
+    """Take ``{"p2p": {"ipfs": {"backend": …}}}`` as ``{"p2p": {"ipfs.backend": …}}``, for settings that are known."""
+    for block, content in raw.items():
+        if not isinstance(content, dict):
+            continue
+        for name, inner in list(content.items()):
+            known = [key for key in inner if f"{block}.{name}.{key}" in SETTINGS] if isinstance(inner, dict) else []
+            for key in known:
+                content[f"{name}.{key}"] = inner.pop(key)
+            if known and not inner:
+                del content[name]
 
 
 def _put(raw: dict[str, Any], key: str, value: Any) -> None:

@@ -368,3 +368,13 @@ def test_a_key_for_an_address_that_is_not_stored_yet(tmp_path: Path) -> None:
     assert seen == [frozenset({"llm.apiKey"})]
     store.set_secret("llm.apiKey", "https://api.example/v1", None)
     assert not store.has_secret("llm.apiKey", "https://api.example")
+
+
+def test_a_block_within_a_block_is_taken_as_it_is_meant(tmp_path: Path) -> None:
+    file = tmp_path / "settings.json"
+    file.write_text('{"p2p": {"ipfs": {"backend": "kubo", "else": 1}, "hyper": {"port": 4000}}}', encoding="utf-8")
+    store = SettingsStore(file, SecretStore(tmp_path / "secrets.json"))
+    assert (store.text("p2p.ipfs.backend"), store.whole("p2p.hyper.port")) == ("kubo", 4000)
+    assert [notice for notice in store.notices if "p2p.ipfs" in notice], "what is not known is said"
+    store.change({"p2p.ipfs.backend": None})
+    assert json.loads(file.read_text("utf-8")) == {"p2p": {"ipfs": {"else": 1}, "hyper.port": 4000}}
