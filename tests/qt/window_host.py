@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from PyQt6.QtCore import QObject, QPoint, Qt
@@ -12,6 +12,7 @@ from PyQt6.QtGui import QKeySequence
 from PyQt6.QtTest import QTest
 
 from peersky.qt.driver import wait_until
+from peersky.qt.publishing import Publishing, Wanted
 from peersky.qt.runtime import Activity
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
@@ -63,6 +64,8 @@ class WindowHost:
         self.downloads: list[Download] = []
         self.steps: list[tuple[str, str]] = []
         self.used_builtin = 0
+        self.wanted: list[Wanted] = []
+        self.publication: Callable[[], AsyncGenerator[dict[str, Any], None]] = _nothing
         self.profile.setDownloadPath(str(folder / "downloads"))
 
     @property
@@ -90,6 +93,17 @@ class WindowHost:
 
     def use_builtin(self) -> None:
         self.used_builtin += 1
+
+    def publish(self, wanted: Wanted) -> Publishing:
+        self.wanted.append(wanted)
+        return Publishing(self._world.services, self.publication)
+
+
+async def _nothing() -> AsyncGenerator[dict[str, Any], None]:
+    """A publication that ends before it began."""
+    empty: tuple[dict[str, Any], ...] = ()
+    for line in empty:
+        yield line
 
 
 async def page_app(scope: Any, receive: Any, send: Any) -> None:

@@ -97,6 +97,7 @@ class AddressBar(QFrame):
         self._address = ""
         self.connection_button = self._button("connection", "About this page's connection")
         self.edit = AddressEdit(self)
+        self.link_button = self._button("link", "Link to this page")
         self.zoom_button = self._button("zoom", "Zoom")
         self.sign_button = self._button("sign", "")
         self.stop_button = self._button("stopAnswer", "Stop the model's answer")
@@ -104,7 +105,10 @@ class AddressBar(QFrame):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(5, 2, 5, 2)
         layout.setSpacing(3)
-        for widget in (self.connection_button, self.edit, self.zoom_button, self.sign_button, self.stop_button):
+        for widget in (
+            *(self.connection_button, self.edit, self.link_button, self.zoom_button, self.sign_button),
+            self.stop_button,
+        ):
             layout.addWidget(widget)
         self.setFixedHeight(32)
         self.edit.returnPressed.connect(lambda: self.entered.emit(self.edit.text()))
@@ -152,6 +156,7 @@ class AddressBar(QFrame):
         button.setAccessibleName(f"Connection: {words}" if words else "About this page's connection")
         button.setToolTip(words or "About this page's connection")
         self._set_flag(button, "insecure", connection is Connection.INSECURE)
+        self.link_button.setVisible(connection is Connection.P2P)
         self._paint_icons()
 
     def show_zoom(self, factor: float) -> None:
@@ -219,6 +224,7 @@ class AddressBar(QFrame):
         insecure = self._connection is Connection.INSECURE
         color = QColor(colors.danger) if insecure else text
         self.connection_button.setIcon(icon(_CONNECTION_ICONS[self._connection], color))
+        self.link_button.setIcon(icon("link", text))
         self.sign_button.setIcon(icon("model", QColor(colors.muted if self._sign is Sign.OFF else colors.model)))
         self.stop_button.setIcon(icon("stop-answer", QColor(colors.danger)))
 

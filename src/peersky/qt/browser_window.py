@@ -25,6 +25,7 @@ from peersky.qt.commands import Commands
 from peersky.qt.downloads import DownloadsBar
 from peersky.qt.full_screen import FullScreen
 from peersky.qt.icons import IconButton
+from peersky.qt.link_dialog import LinkDialog
 from peersky.qt.menus import CONNECTIONS, add_tab_numbers, copy_text, make_actions, make_menu, make_panel
 from peersky.qt.model_downloads import ModelDownloadsBar
 from peersky.qt.model_sign import model_text, page_origin, service_host, sign_for
@@ -121,6 +122,7 @@ class BrowserWindow(QMainWindow):
         self.address.stop_answer.connect(self._stop_answer)
         self.address.sign_button.clicked.connect(self._open_sign_panel)
         self.address.connection_button.clicked.connect(self._open_connection_panel)
+        self.address.link_button.clicked.connect(self._open_link_panel)
         self.address.zoom_button.clicked.connect(self.commands.zoom_reset)
 
     def apply_style(self) -> None:
@@ -323,6 +325,10 @@ class BrowserWindow(QMainWindow):
 
     def _open_menu(self) -> None:
         self.actions_by_name["reopen_tab"].setEnabled(self.browser.can_reopen)
+        shown = self.commands.shown_path
+        this_file = "this" if shown is not None and shown.is_file() else "a"
+        self.actions_by_name["publish_file"].setText(f"Publish {this_file} f&ile…")
+        self.actions_by_name["publish_folder"].setText(f"Publish {'a' if shown is None else 'this'} folde&r…")
         button = self.menu_button
         corner = button.mapToGlobal(QPoint(button.width(), button.height()))
         self.menu.popup(QPoint(corner.x() - self.menu.sizeHint().width(), corner.y()))
@@ -350,6 +356,14 @@ class BrowserWindow(QMainWindow):
         address = self.tab.address if self.tab is not None else ""
         copy = {"&Copy the address": lambda: copy_text(address)}
         self._pop_up(make_panel(self, [CONNECTIONS[connection_of(address)]], copy), self.address.connection_button)
+
+    def _open_link_panel(self) -> None:
+        address = self.tab.address if self.tab is not None else ""
+        entries = {
+            "&Copy the link": lambda: copy_text(address),
+            "Show as &QR code…": lambda: LinkDialog(address, self).show(),
+        }
+        self._pop_up(make_panel(self, ["Whoever has this link can open the page."], entries), self.address.link_button)
 
     @staticmethod
     def _pop_up(panel: QMenu, button: QWidget) -> None:

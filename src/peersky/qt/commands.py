@@ -13,6 +13,7 @@ from PyQt6.QtWidgets import QFileDialog, QMessageBox
 from peersky import __version__
 from peersky.core.address import Destination
 from peersky.qt.menus import COMMANDS
+from peersky.qt.publish_dialog import PublishDialog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -141,6 +142,29 @@ class Commands:
         file, _ = QFileDialog.getSaveFileName(self._window, "Save as PDF", f"{folder}/{name}.pdf", "PDF (*.pdf)")
         if file:
             tab.save_as_pdf(file)
+
+    def publish_file(self) -> None:
+        """Publish the file that the tab shows, or another one."""
+        self._publish(self.shown_path, folder=False)
+
+    def publish_folder(self) -> None:
+        """Publish the folder that the tab shows, or that of the file that it shows, or another one."""
+        shown = self.shown_path
+        self._publish(shown if shown is None or shown.is_dir() else shown.parent, folder=True)
+
+    @property
+    def shown_path(self) -> Path | None:
+        """What the tab in front shows of this computer's disk."""
+        url = QUrl(self._tab.committed_address) if self._tab is not None else QUrl()
+        return Path(url.toLocalFile()) if url.isLocalFile() else None
+
+    def _publish(self, path: Path | None, *, folder: bool) -> None:
+        window = self._window
+        text = str(path) if path is not None and path.is_dir() == folder else ""
+        dialog = PublishDialog(window.browser.host.publish, text, window, folder=folder)
+        dialog.open_wanted.connect(window.open_url)
+        dialog.show()
+        dialog.activateWindow()
 
     def find(self) -> None:
         if self._tab is not None and self._tab.error is None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
 from peersky.core.errors import NotFound
 from peersky.core.origins import parse_origin
 from peersky.qt.profile import WebProfile
+from peersky.qt.publishing import Publishing
 from peersky.qt.service_thread import ServiceThread
 from peersky.system.profile_lock import ProfileLock
 from peersky.system.prompt_port import NobodyToAsk
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from peersky.core.trust import Policy
     from peersky.llm.downloads import Download
     from peersky.qt.page import PeerSkyPage
+    from peersky.qt.publishing import Wanted
     from peersky.system.notify_port import NotifyPort
     from peersky.system.paths import Profile
     from peersky.system.prompt_port import PromptPort
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+_PREPARING: Final = frozenset({"installing", "starting"})
 
 
 class Activity(QObject):
@@ -54,6 +58,12 @@ class Activity(QObject):
 
     unreachable = pyqtSignal(str)
     """A page's question found no Ollama; the sentence for the user. Comes once."""
+
+    lookup_changed = pyqtSignal(object, bool)
+    """A :class:`~peersky.web.p2p_lookups.Lookup`, and whether it waits for a peer still."""
+
+    node_prepares = pyqtSignal(str)
+    """What the P2P node does before it can look for anybody, for people; empty once it can."""
 
     open_requested = pyqtSignal(object)
     """The command line asks for a tab with this address, or (None) for the window."""
@@ -100,6 +110,9 @@ class Runtime:
         self._control = ControlServer(services, "browser", self.activity.open_requested.emit)
         services.bridge.subscribe(lambda origin, count: self.activity.changed.emit(str(origin), count))
         services.downloads.subscribe(self.activity.download_changed.emit)
+        services.p2p.lookups.subscribe(self.activity.lookup_changed.emit)
+        node = services.p2p.node
+        node.subscribe(lambda: self.activity.node_prepares.emit(node.sentence() if node.state in _PREPARING else ""))
         if prompts is not None:
             # Without a window the notice would count as shown, and nobody would have seen it.
             services.local_ai.unreachable.show = self.activity.unreachable.emit
@@ -150,6 +163,12 @@ class Runtime:
     def use_builtin(self) -> None:
         """Let the built-in engine answer from now on."""
         self._services_thread.submit(self.services.local_ai.use_builtin(), "use the built-in engine")
+
+    def publish(self, wanted: Wanted) -> Publishing:
+        """A publication for the user, not yet started."""
+        return Publishing(
+            self._services_thread, lambda: self.services.p2p.publish(Path(wanted.path), wanted.to, wanted.name)
+        )
 
     def _apply_settings(self, keys: frozenset[str]) -> None:
         if "trust.allowlist" in keys:

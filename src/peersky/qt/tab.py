@@ -23,11 +23,13 @@ from peersky.qt.dialogs import PageDialogs, url_text
 from peersky.qt.error_panel import ErrorPanel
 from peersky.qt.find_bar import FindBar
 from peersky.qt.notice_bar import NoticeBar
+from peersky.qt.peer_wait import PeerWait
 from peersky.qt.permissions import PermissionBars
 
 if TYPE_CHECKING:
     from peersky.core.address import Destination
     from peersky.qt.host import Host
+    from peersky.web.p2p_lookups import Lookup
 
 ZOOM_STEPS: Final = (0.25, 0.33, 0.5, 0.67, 0.75, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0)
 CLOSE_WAIT_MS: Final = 4000
@@ -35,6 +37,11 @@ CLOSE_WAIT_MS: Final = 4000
 
 _Action = QWebEnginePage.WebAction
 _Load = QWebEngineLoadingInfo.LoadStatus
+
+
+def _same_page(one: QUrl, other: QUrl) -> bool:
+    without = QUrl.UrlFormattingOption.RemoveFragment
+    return bool(one.adjusted(without) == other.adjusted(without))
 
 
 class PageView(QWebEngineView):
@@ -78,6 +85,7 @@ class Tab(QWidget):
         self.is_page_full_screen = False
         self._destination: Destination | None = None
         self._pending, self._stopped_by_user, self._zoom = "", False, 1.0
+        self._loading_url = QUrl()
         self._host = host
         self._build()
         self._connect()
@@ -107,6 +115,7 @@ class Tab(QWidget):
         self._hovered.setTextFormat(Qt.TextFormat.PlainText)
         self._hovered.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self._hovered.hide()
+        self.peer_wait = PeerWait(self)
 
     def _connect(self) -> None:
         page = self.page
@@ -235,6 +244,9 @@ class Tab(QWidget):
     def _on_loading(self, info: QWebEngineLoadingInfo) -> None:
         status = info.status()
         self.loading = status == _Load.LoadStartedStatus
+        self._loading_url = info.url() if self.loading else QUrl()
+        if not self.loading:
+            self.peer_wait.end()
         if status == _Load.LoadStartedStatus:
             self._stopped_by_user = False
             self._show_error(None)
@@ -306,6 +318,13 @@ class Tab(QWidget):
         self.is_page_full_screen = request.toggleOn()
         self.full_screen.emit(request.toggleOn())
 
+    def show_lookup(self, lookup: Lookup, runs: bool) -> None:
+        """A page somewhere begins or ends to wait for a peer; if it is this tab's, the tab says so."""
+        if not runs:
+            self.peer_wait.end(lookup.number)
+        elif lookup.asker.is_navigation and _same_page(QUrl(lookup.url), self._loading_url):
+            self.peer_wait.begin(lookup)
+
     # Bars
 
     def add_bar(self, bar: NoticeBar) -> None:
@@ -353,6 +372,7 @@ class Tab(QWidget):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         super().resizeEvent(event)
         self._place_hovered()
+        self.peer_wait.place()
 
     # Zoom
 

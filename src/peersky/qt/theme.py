@@ -142,7 +142,9 @@ def style_sheet(colors: Colors) -> str:
     #progress::chunk {{ background: {colors.accent}; }}
     #errorPanel {{ background: {colors.field}; }}
     #errorTitle {{ font-size: 22px; font-weight: 600; }}
-    #errorHint, #errorCode {{ color: {colors.muted}; }}
+    #errorHint, #errorCode, #publishHint {{ color: {colors.muted}; }}
+    #publishHeading {{ font-weight: 600; }}
+    #publishError {{ color: {colors.danger}; }}
     QTabBar {{ background: {colors.hover}; }}
     QTabBar::tab {{ background: transparent; color: {colors.text}; border: none; padding: 7px 8px 7px 10px;
         margin: 0 1px; min-width: 80px; max-width: 220px; border-top-left-radius: 8px;

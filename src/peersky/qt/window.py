@@ -19,6 +19,7 @@ from peersky.qt.notice_bar import NoticeBar
 from peersky.qt.prompts import WindowPrompts
 from peersky.qt.theme import apply_scheme
 from peersky.qt.unreachable_dialog import INSTALL_URL, UnreachableDialog
+from peersky.web.p2p_lookups import Lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +83,8 @@ class Browser(QObject):
         host.activity.open_requested.connect(self.open)
         host.activity.download_changed.connect(self._on_model_download)
         host.activity.unreachable.connect(self._on_unreachable)
+        host.activity.lookup_changed.connect(self._on_lookup)
+        host.activity.node_prepares.connect(self._on_node)
         host.profile.downloadRequested.connect(self._on_download)
         host.profile.setNotificationPresenter(self._on_notification)
         hints = QGuiApplication.styleHints()
@@ -194,6 +197,15 @@ class Browser(QObject):
         if isinstance(download, Download):
             for window in self.windows:
                 window.model_downloads.show_download(download)
+
+    def _on_lookup(self, lookup: object, runs: bool) -> None:
+        if isinstance(lookup, Lookup):
+            for tab in [tab for window in self.windows for tab in window.tabs]:
+                tab.show_lookup(lookup, runs)
+
+    def _on_node(self, sentence: str) -> None:
+        for tab in [tab for window in self.windows for tab in window.tabs]:
+            tab.peer_wait.say(sentence)
 
     def _on_unreachable(self, sentence: str) -> None:
         """Say once that Ollama is not there, and offer what helps; the user goes on with the page meanwhile."""
