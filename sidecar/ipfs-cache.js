@@ -1,0 +1,151 @@
+// What is kept and what may go. Pinned content is never evicted; of the rest, what was used longest ago goes first.
+//
+// A block's mark is the generation in which a walk from a pin reached it: marked with the current one it is pinned. Marks
+// are set from the leaves up, so a marked node says that all below it is marked, and pinning an edited folder walks only
+// what changed. Unpinning starts a new generation, which marks everything again before anything is evicted.
+import toBuffer from "it-to-buffer";
+import { CID } from "multiformats/cid";
+
+import { linksOf } from "./ipfs-dag.js";
+
+const SLACK = 16 * 1024 * 1024;
+const BATCH = 256;
+
+export class Cache {
+  #index;
+  #files;
+  #limit;
+  #uploads = new Set();
+  #added = 0;
+  #collecting = null;
+
+  constructor({ index, files, cacheBytes }) {
+    this.#index = index;
+    this.#files = files;
+    this.#limit = cacheBytes;
+    files.onAdded = (bytes) => this.#grew(bytes);
+  }
+
+  set limit(bytes) {
+    this.#limit = bytes;
+    this.#grew(SLACK);
+  }
+
+  /** Keep what is written from now on, until `release` of what this returns is called. */
+  hold() {
+    const upload = { since: Date.now() };
+    this.#uploads.add(upload);
+    return { release: () => this.#uploads.delete(upload) };
+  }
+
+  /** Pin everything below `root` for `owner`; `load` gives a block's bytes, also from the network. */
+  async pin(root, owner, load) {
+    let generation;
+    do {
+      generation = this.#generation();
+      await this.#mark(root, load, generation);
+    } while (generation !== this.#generation());
+    // No await since the check: the pin counts before anything else can be evicted.
+    this.#index.run(
+      "INSERT OR IGNORE INTO pins (cid, owner, created) VALUES (?, ?, ?)", root.toString(), owner, Date.now(),
+    );
+  }
+
+  /** Let go of the pins of `owner`, or of everybody (null). Returns whether there was one. */
+  unpin(root, owner) {
+    const found = owner === null
+      ? this.#index.run("DELETE FROM pins WHERE cid = ?", root.toString())
+      : this.#index.run("DELETE FROM pins WHERE cid = ? AND owner = ?", root.toString(), owner);
+    if (found > 0) this.#index.setFact("unmarked", 1);
+    return found > 0;
+  }
+
+  usage() {
+    const total = this.#index.get("SELECT TOTAL(size) AS n FROM blocks").n;
+    const pinned = this.#index.get("SELECT TOTAL(size) AS n FROM blocks WHERE mark = ?", this.#generation()).n;
+    return { bytes: total, pinnedBytes: pinned, cacheBytes: total - pinned };
+  }
+
+  /** Evict the least recently used blocks until `limit` bytes of cache are left. Returns how many bytes went. */
+  async collect(limit = this.#limit) {
+    // One at a time: a second one would evict by marks that the first has not set yet.
+    while (this.#collecting !== null) await this.#collecting;
+    this.#collecting = this.#collect(limit);
+    try {
+      return await this.#collecting;
+    } finally {
+      this.#collecting = null;
+    }
+  }
+
+  async settled() {
+    await this.#collecting?.catch(() => {});
+  }
+
+  async #collect(limit) {
+    this.#added = 0;
+    if (this.#index.fact("unmarked") === 1) await this.#markAgain();
+    this.#files.flush();
+    const generation = this.#generation();
+    let { cacheBytes } = this.usage();
+    let freed = 0;
+    while (cacheBytes > limit) {
+      const newest = Math.min(Date.now() + 1, ...[...this.#uploads].map((upload) => upload.since));
+      const rows = this.#index.all(
+        "SELECT hash, size FROM blocks WHERE mark < ? AND used < ? ORDER BY used LIMIT ?", generation, newest, BATCH,
+      );
+      if (rows.length === 0) break;
+      for (const { hash, size } of rows) {
+        if (cacheBytes <= limit) break;
+        await this.#files.drop(hash);
+        cacheBytes -= size;
+        freed += size;
+      }
+    }
+    return freed;
+  }
+
+  #generation() {
+    return this.#index.fact("generation") + 1;
+  }
+
+  async #markAgain() {
+    this.#index.transaction(() => {
+      this.#index.setFact("unmarked", 0);
+      this.#index.setFact("generation", this.#generation());
+    });
+    try {
+      for (const { cid } of this.#index.all("SELECT DISTINCT cid FROM pins")) {
+        await this.#mark(CID.parse(cid), (block) => this.#local(block), this.#generation());
+      }
+    } catch (error) {
+      this.#index.setFact("unmarked", 1);
+      throw error;
+    }
+  }
+
+  async #mark(cid, load, generation) {
+    const hash = cid.multihash.bytes;
+    if (cid.multihash.code === 0) return;
+    if (this.#index.get("SELECT mark FROM blocks WHERE hash = ?", hash)?.mark === generation) return;
+    if (cid.code === 0x55 && this.#files.hasHash(hash)) {
+      this.#index.run("UPDATE blocks SET mark = ? WHERE hash = ?", generation, hash);
+      return;
+    }
+    const bytes = await load(cid);
+    if (bytes === null) return;
+    for (const child of linksOf(cid, bytes)) await this.#mark(child, load, generation);
+    this.#index.run("UPDATE blocks SET mark = ? WHERE hash = ?", generation, hash);
+  }
+
+  async #local(cid) {
+    return this.#files.hasHash(cid.multihash.bytes) ? toBuffer(this.#files.get(cid)).catch(() => null) : null;
+  }
+
+  #grew(bytes) {
+    this.#added += bytes;
+    if (this.#added < SLACK || this.#collecting !== null) return;
+    this.#added = 0;
+    this.collect().catch(() => {}); // tried again at the next growth; a failing disk shows at the write itself
+  }
+}

@@ -1,0 +1,145 @@
+// Reads and writes trees of UnixFS through a back end (helia.js or kubo.js), with one patience for both: who asks for a block
+// that is not here waits `lookupSeconds` for it, and then learns whether peers or the network were missing.
+import { exporter } from "ipfs-unixfs-exporter";
+import { importFile } from "ipfs-unixfs-importer";
+import { fixedSize } from "ipfs-unixfs-importer/chunker";
+import { balanced } from "ipfs-unixfs-importer/layout";
+
+import { describe, entriesOf, findEntry } from "./ipfs-dag.js";
+import { noPeers, noSuchPath, offline } from "./errors.js";
+import { translate } from "./ipfs-errors.js";
+import { ipfsUrl } from "./ipfs-address.js";
+
+// Blocks of 1 MiB that are asked for, or written, at a time.
+const BLOCKS_AT_ONCE = 8;
+const ENTRIES_AT_ONCE = 16;
+
+export class Content {
+  #backend;
+  #lookupMs;
+
+  constructor(backend, lookupSeconds) {
+    this.#backend = backend;
+    this.#lookupMs = lookupSeconds * 1000;
+  }
+
+  /** The bytes of a block; P2PError 504 when nobody had it in time. */
+  async load(cid, signal) {
+    if (cid.multihash.code === 0) return cid.multihash.digest;
+    const here = await this.#backend.local(cid);
+    if (here !== null) return here;
+    const patience = AbortSignal.timeout(this.#lookupMs);
+    try {
+      return await this.#backend.load(cid, { signal: AbortSignal.any([signal, patience]) });
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!patience.aborted) throw error;
+      throw (await this.#backend.peers()) > 0 ? noPeers() : offline();
+    }
+  }
+
+  /** What lies at `names` below `root`: {cid, type: "file" | "folder" | "other", size}. Throws 404 where nothing does. */
+  async find(root, names, signal) {
+    const path = `/${names.join("/")}`;
+    const load = (cid) => this.load(cid, signal);
+    try {
+      let cid = root;
+      let found = describe(cid, await load(cid));
+      for (const name of names) {
+        const next = found.type === "folder" ? await findEntry(cid, name, load) : null;
+        if (next === null) throw noSuchPath(path);
+        cid = next;
+        found = describe(cid, await load(cid));
+      }
+      return { cid, ...found };
+    } catch (error) {
+      throw translate(error, path);
+    }
+  }
+
+  /** Bytes `start`…`end` (excluded) of the file at `cid`. */
+  async *read(cid, start, end, signal) {
+    try {
+      const entry = await exporter(cid, this.#readable(signal), { signal });
+      const options = { offset: start, length: end - start, signal, blockReadConcurrency: BLOCKS_AT_ONCE };
+      if (end > start) yield* entry.content(options);
+    } catch (error) {
+      throw translate(error, ipfsUrl(cid));
+    }
+  }
+
+  /** The entries of a folder with their {name, type, size}, in the order of their names. */
+  async *list(cid, signal) {
+    const names = [];
+    for await (const entry of entriesOf(cid, (block) => this.load(block, signal))) names.push(entry);
+    names.sort((a, b) => (a.name < b.name ? -1 : 1));
+    let isNetworkTried = true;
+    const look = async ({ name, cid: child, size }) => {
+      if (child.code === 0x55) return { name, type: "file", size };
+      let bytes = await this.#backend.local(child);
+      if (bytes === null && isNetworkTried) {
+        bytes = await this.load(child, signal).catch((error) => {
+          signal.throwIfAborted();
+          isNetworkTried = false; // nobody has the rest either: list names at least
+          if (error.status !== 504) throw error;
+          return null;
+        });
+      }
+      if (bytes === null) return { name, type: "file", size };
+      const found = describe(child, bytes);
+      return { name, type: found.type === "folder" ? "folder" : "file", size: found.size };
+    };
+    for (let at = 0; at < names.length; at += ENTRIES_AT_ONCE) {
+      yield* await Promise.all(names.slice(at, at + ENTRIES_AT_ONCE).map(look));
+    }
+  }
+
+  /** The entry of this name directly in the folder, or null. */
+  async child(folder, name, signal) {
+    try {
+      return await this.find(folder, [name], signal);
+    } catch (error) {
+      if (error.status === 404) return null;
+      throw error;
+    }
+  }
+
+  /** Write a file from an async iterable. Returns {cid, size: with its nodes, bytes: of the content}. */
+  async write(body, signal) {
+    let bytes = 0;
+    async function* counted() {
+      for await (const chunk of body) {
+        signal.throwIfAborted();
+        bytes += chunk.byteLength;
+        yield chunk;
+      }
+    }
+    const { cid, size } = await importFile({ content: counted() }, this.blocks, {
+      cidVersion: 1,
+      rawLeaves: true,
+      chunker: fixedSize({ chunkSize: 1_048_576 }),
+      layout: balanced({ maxChildrenPerNode: 1024 }),
+      blockWriteConcurrency: BLOCKS_AT_ONCE,
+    });
+    return { cid, size: Number(size ?? bytes), bytes };
+  }
+
+  /** Where new blocks go. */
+  get blocks() {
+    return {
+      put: async (cid, bytes) => {
+        if (cid.multihash.code !== 0) await this.#backend.put(cid, bytes);
+        return cid;
+      },
+    };
+  }
+
+  #readable(signal) {
+    const load = (cid) => this.load(cid, signal);
+    return {
+      async *get(cid) {
+        yield await load(cid);
+      },
+    };
+  }
+}

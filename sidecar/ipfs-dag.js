@@ -1,0 +1,110 @@
+// Nodes of UnixFS (https://specs.ipfs.tech/unixfs/): what a block is, what it links to, and folders written as blocks.
+// Folders over 256 KiB of links become HAMT shards. The sizes are those of the profile "unixfs-v1-2025", which Kubo uses
+// with CIDs of version 1, so the same files get the same CIDs here and there.
+import * as dagPB from "@ipld/dag-pb";
+import { murmur3128 } from "@multiformats/murmur3";
+import { createHAMT } from "hamt-sharding";
+import { UnixFS } from "ipfs-unixfs";
+import { CID } from "multiformats/cid";
+import { sha256 } from "multiformats/hashes/sha2";
+
+const RAW = 0x55;
+const SHARD_BITS = 8;
+const SHARD_LINK_BYTES = 262_144;
+const MURMUR3 = 0x22n;
+
+/** The CIDs that a block links to. Codecs other than dag-pb have none that matter here. */
+export function linksOf(cid, bytes) {
+  return cid.code === dagPB.code ? dagPB.decode(bytes).Links.map((link) => link.Hash) : [];
+}
+
+/** {type: "file" | "folder" | "other", size} of a block: size in bytes, null where it has none. */
+export function describe(cid, bytes) {
+  if (cid.code === RAW) return { type: "file", size: bytes.byteLength };
+  if (cid.code !== dagPB.code) return { type: "other", size: null };
+  const { Data } = dagPB.decode(bytes);
+  if (Data === undefined) return { type: "other", size: null };
+  const node = UnixFS.unmarshal(Data);
+  if (node.isDirectory()) return { type: "folder", size: null };
+  if (node.type === "symlink") return { type: "other", size: null };
+  return { type: "file", size: Number(node.fileSize()) };
+}
+
+/** The entries {name, cid, size} of a folder, `size` with all below it; `load(cid)` gives the bytes of a block. */
+export async function* entriesOf(cid, load) {
+  const { Data, Links } = dagPB.decode(await load(cid));
+  const node = UnixFS.unmarshal(Data);
+  if (node.type === "directory") {
+    for (const link of Links) yield { name: link.Name, cid: link.Hash, size: link.Tsize ?? 0 };
+    return;
+  }
+  const digits = (Number(node.fanout) - 1).toString(16).length;
+  for (const link of Links) {
+    if (link.Name.length > digits) yield { name: link.Name.slice(digits), cid: link.Hash, size: link.Tsize ?? 0 };
+    else yield* entriesOf(link.Hash, load);
+  }
+}
+
+/** The CID of the entry called `name` in a folder, or null; of a large folder, only the shards on the way are loaded. */
+export async function findEntry(cid, name, load) {
+  const hash = (await murmur3128.encode(new TextEncoder().encode(name))).slice(0, 8);
+  for (let depth = 0; depth < hash.length; depth++) {
+    const { Data, Links } = dagPB.decode(await load(cid));
+    const node = UnixFS.unmarshal(Data);
+    if (node.type === "directory") return Links.find((link) => link.Name === name)?.Hash ?? null;
+    if (node.fanout !== 256n) break; // nobody writes these; reading all of it finds the name as well
+    const label = hash[depth].toString(16).toUpperCase().padStart(2, "0");
+    const link = Links.find(({ Name }) => Name === label || Name === label + name);
+    if (link === undefined) return null;
+    if (link.Name !== label) return link.Hash;
+    cid = link.Hash;
+  }
+  for await (const entry of entriesOf(cid, load)) if (entry.name === name) return entry.cid;
+  return null;
+}
+
+/** Write a folder of `entries`, a Map from name to {cid, size}. Returns its {cid, size}. */
+export async function writeFolder(entries, blocks) {
+  const encoder = new TextEncoder();
+  let linkBytes = 0;
+  for (const [name, { cid }] of entries) linkBytes += encoder.encode(name).byteLength + cid.byteLength;
+  if (linkBytes <= SHARD_LINK_BYTES) {
+    const links = [...entries].map(([Name, { cid, size }]) => ({ Name, Hash: cid, Tsize: size }));
+    return writeNode(new UnixFS({ type: "directory" }), links, blocks);
+  }
+  const shards = createHAMT({ hashFn: shardHash, bits: SHARD_BITS });
+  for (const [name, entry] of entries) await shards.put(name, entry);
+  return writeShard(shards, blocks);
+}
+
+async function writeShard(bucket, blocks) {
+  const digits = (bucket.tableSize() - 1).toString(16).length;
+  const links = [];
+  for (let at = 0; at < bucket._children.length; at++) {
+    const child = bucket._children.get(at);
+    if (child === undefined) continue;
+    const label = at.toString(16).toUpperCase().padStart(digits, "0");
+    const isShard = typeof child.tableSize === "function";
+    const { cid, size } = isShard ? await writeShard(child, blocks) : child.value;
+    links.push({ Name: isShard ? label : label + child.key, Hash: cid, Tsize: size });
+  }
+  const node = new UnixFS({
+    type: "hamt-sharded-directory",
+    data: Uint8Array.from(bucket._children.bitField().reverse()), // little endian, as Go writes it
+    fanout: BigInt(bucket.tableSize()),
+    hashType: MURMUR3,
+  });
+  return writeNode(node, links, blocks);
+}
+
+async function writeNode(node, links, blocks) {
+  const bytes = dagPB.encode(dagPB.prepare({ Data: node.marshal(), Links: links }));
+  const cid = CID.createV1(dagPB.code, await sha256.digest(bytes));
+  await blocks.put(cid, bytes);
+  return { cid, size: links.reduce((sum, link) => sum + link.Tsize, bytes.byteLength) };
+}
+
+/** The half of the hash that Go's implementation uses, in its order. */
+async function shardHash(name) {
+  return (await murmur3128.encode(name)).slice(0, 8).reverse();
+}
