@@ -60,7 +60,7 @@ class WebProfile:
             self.qt.setPersistentStoragePath(str(storage / "storage"))
             self.qt.setCachePath(str(storage / "cache"))
         self._navigations = BrowserNavigations()
-        self._interceptor = StampingInterceptor(self._navigations, on_error)
+        self._interceptor = StampingInterceptor(self._navigations, policy, on_error)
         self.qt.setUrlRequestInterceptor(self._interceptor)
         self._handlers: dict[str, AsgiSchemeHandler] = {}
         for scheme, app in apps.items():

@@ -14,11 +14,13 @@ from PyQt6.QtCore import QUrl
 from PyQt6.QtWebEngineCore import QWebEngineUrlRequestInfo, QWebEngineUrlRequestInterceptor
 
 from peersky.core.origins import BROWSER, OPAQUE, OWN_SCHEMES, parse_origin
+from peersky.core.trust import is_trusted
 from peersky.web.asker import Asker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from peersky.core.trust import Policy
     from peersky.qt.page import BrowserNavigations
 
 HEADER: Final = b"X-Peersky-Stamp"
@@ -42,25 +44,44 @@ _RESOURCES: Final = {
 
 
 class StampingInterceptor(QWebEngineUrlRequestInterceptor):
-    """Stamps the requests of pages and frames to our schemes."""
+    """Stamps the requests of pages and frames to our schemes.
 
-    def __init__(self, navigations: BrowserNavigations, on_error: Callable[[str], None]) -> None:
+    A stamp tells the top page and nothing of the frames between. So where a trusted page frames an untrusted one, that
+    one cannot frame a trusted page in turn: it would have the rights of a frame of the top page, which did not ask for
+    it.
+    """
+
+    def __init__(
+        self, navigations: BrowserNavigations, policy: Callable[[], Policy], on_error: Callable[[str], None]
+    ) -> None:
         super().__init__()
         self._secret = secrets.token_urlsafe(24)
-        self._navigations, self._on_error = navigations, on_error
+        self._navigations, self._policy, self._on_error = navigations, policy, on_error
 
     def interceptRequest(self, info: QWebEngineUrlRequestInfo) -> None:
         try:
-            if info.requestUrl().scheme() in OWN_SCHEMES:
+            if _RESOURCES.get(info.resourceType()) in ("sub-frame", "object") and self._is_smuggled(info):
+                info.block(True)
+            elif info.requestUrl().scheme() in OWN_SCHEMES:
                 info.setHttpHeader(HEADER, self._stamp(info).encode())
         except Exception as error:  # noqa: BLE001 - an exception in a Qt virtual aborts the browser
             info.block(True)
             self._on_error(f"request not stamped, so blocked: {error!r}")
 
+    def _is_smuggled(self, info: QWebEngineUrlRequestInfo) -> bool:
+        """Whether an untrusted frame of a trusted page loads a trusted one.
+
+        Seen for redirects as well, where the reply is kept from the frame. A page that a service worker answers for is
+        no way round: workers are apart by the frames between, too.
+        """
+        target, top = parse_origin(_url_text(info.requestUrl())), parse_origin(_url_text(info.firstPartyUrl()))
+        initiator, policy = parse_origin(info.initiator().toString()), self._policy()
+        return is_trusted(target, policy) and is_trusted(top, policy) and not is_trusted(initiator, policy)
+
     def _stamp(self, info: QWebEngineUrlRequestInfo) -> str:
         resource = _RESOURCES.get(info.resourceType(), "other")
         # A navigation of the tab is its own top page, whatever page stands there now.
-        top = "" if resource == "main-frame" else _url_text(info)
+        top = "" if resource == "main-frame" else _url_text(info.firstPartyUrl())
         return f"{self._secret} {resource} {top}"
 
     def asker(self, url: QUrl, initiator: str, stamp: bytes | None) -> Asker:
@@ -87,7 +108,6 @@ class StampingInterceptor(QWebEngineUrlRequestInterceptor):
             self._navigations.announce(id(self), url)
 
 
-def _url_text(info: QWebEngineUrlRequestInfo) -> str:
+def _url_text(url: QUrl) -> str:
     # A user name (http://user@localhost/) is no part of an origin, and a password has no place in a header.
-    url = info.firstPartyUrl().toEncoded(QUrl.UrlFormattingOption.RemoveUserInfo)
-    return url.data().decode("ascii", "replace")
+    return url.toEncoded(QUrl.UrlFormattingOption.RemoveUserInfo).data().decode("ascii", "replace")

@@ -147,10 +147,56 @@ def test_a_frame_of_a_trusted_page_that_shares_its_origin_shares_its_rights(fort
         assert successes(apis) == {}, name
 
 
-def test_a_trusted_page_behind_a_hostile_frame_is_not_given_the_model(fortress: Fortress) -> None:
-    """Its scripts are not injected. (Its requests would be answered: the stamp knows the top page and the asker.)"""
-    inner = fortress.sites.url("localhost", "/serve?body=" + quote("<script>top.postMessage(typeof llm, '*')</script>"))
-    middle = fortress.sites.serving("evil.example", f"<iframe src='{inner}'></iframe>")
+SMUGGLE = {
+    "frame": "<iframe src='INNER'></iframe>",
+    "redirected": "<iframe src='REDIRECT'></iframe>",
+    "object": "<object data='INNER' type='text/html'></object>",
+    "embed": "<embed src='INNER' type='text/html'>",
+    "form": "<iframe name=inner></iframe><form method=post target=inner action='INNER'></form>"
+    "<script>document.forms[0].submit()</script>",
+    "srcdoc": "<iframe srcdoc='<iframe src=\"INNER\"></iframe>'></iframe>",
+    "sandboxed": "<iframe sandbox='allow-scripts allow-same-origin' src='INNER'></iframe>",
+    "script": "<iframe></iframe><script>frames[0].location = 'INNER'</script>",
+}
+
+
+def smuggled(fortress: Fortress, middle: str, reports: int) -> set[str]:
+    """Which ways lead to a page of localhost within a frame of another site within a page of localhost.
+
+    Args:
+        fortress: the product and the sites.
+        middle: host of the frame between.
+        reports: how many messages to wait for; the frame between sends one for each way, when it has loaded.
+    """
+    frames = []
+    for way, markup in SMUGGLE.items():
+        inner = fortress.sites.serving("localhost", f"<script>top.postMessage('inside {way}', '*')</script>")
+        redirect = fortress.sites.redirect("evil.example", inner)
+        body = f"{markup}<script>onload = () => top.postMessage('{way}', '*')</script>"
+        body = body.replace("INNER", inner).replace("REDIRECT", redirect)
+        frames.append({"src": fortress.sites.serving(middle, body)})
     page = fortress.page(fortress.sites.url("localhost"))
-    script = f"return await reportsOf(1, () => addFrame({{src: {json.dumps(middle)}}}))"
+    script = f"const frames = {json.dumps(frames)}; return await reportsOf({reports}, () => frames.forEach(addFrame))"
+    found = set(page.evaluate(script))
+    assert found >= SMUGGLE.keys()
+    return {way for way in SMUGGLE if f"inside {way}" in found}
+
+
+def test_a_hostile_frame_brings_no_trusted_page_into_a_trusted_one(fortress: Fortress) -> None:
+    """The top page is trusted and so would the innermost be; what is between them shows in no request."""
+    count = len(SMUGGLE)
+    assert smuggled(fortress, "evil.example", count) == set()
+    # The control: the frame between is trusted, too.
+    assert smuggled(fortress, "localhost", 2 * count) == SMUGGLE.keys()
+
+
+def test_a_trusted_page_that_its_own_top_page_sends_behind_a_hostile_frame_has_no_scripts(fortress: Fortress) -> None:
+    inner = fortress.sites.serving("localhost", "<script>top.postMessage(typeof llm, '*')</script>")
+    told = "<iframe name=catch></iframe><script>onload = () => top.postMessage('ready', '*')</script>"
+    page = fortress.page(fortress.sites.url("localhost"))
+    script = f"""
+        await reportsOf(1, () => addFrame({{src: {json.dumps(fortress.sites.serving("evil.example", told))}}}));
+        return await reportsOf(1, () => open({json.dumps(inner)}, 'catch'));
+    """
     assert page.evaluate(script) == ["undefined"]
+    assert fortress.windows == []
