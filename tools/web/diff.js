@@ -1,0 +1,3 @@
+// The comparison of texts, as one module: tools/bundle_assets.py bundles this with esbuild.
+
+export { diffLines, diffWordsWithSpace } from "diff";
