@@ -7,14 +7,20 @@ from typing import Any, Final
 from peersky.core.errors import PeerSkyError
 
 STATUS: Final = {
-    "hyper": {"running": True, "peers": 3, "address": "127.0.0.1:49737", "drives": 2, "error": None},
+    "hyper": {
+        "running": True,
+        "peers": 3,
+        "address": "k17zx7jek1fc5dndesb9978amks5dimsnb5ochhcuf77tbyf7wko",
+        "drives": 2,
+        "error": "",
+    },
     "ipfs": {
         "backend": "helia",
         "running": True,
         "peers": 5,
         "peerId": "12D3KooWTestPeer",
         "addresses": ["/ip4/127.0.0.1/tcp/4001", "/ip4/127.0.0.1/udp/4001/quic-v1"],
-        "error": None,
+        "error": "",
     },
     "storage": {"bytes": 42_000_000, "pinnedBytes": 30_000_000, "cacheBytes": 12_000_000},
     "traffic": {"inBytes": 5_000_000, "outBytes": 1_000_000},

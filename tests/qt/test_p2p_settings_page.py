@@ -46,7 +46,7 @@ def test_state_settings_and_sites(lab: PagesLab) -> None:
     tab.click("#start")
     tab.until_text("#state", "Hyper and IPFS run.")
     tab.until_text("#figures", "12D3KooWTestPeer")
-    tab.until_text("#figures", "127.0.0.1:49737")
+    tab.until_text("#figures", "k17zx7jek1fc5dndesb9978amks5dimsnb5ochhcuf77tbyf7wko")
     tab.until_text("#cache", "12.0 MB in the cache of the 2.0 GB")
     tab.click("#gc")
     tab.until_text("#cache-result", "12.0 MB are free again.")

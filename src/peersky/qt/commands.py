@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 AI_CHAT: Final = "peersky://p2p/ai-chat/"
 LLM_SETTINGS: Final = "peersky://settings/llm"
 SETTINGS: Final = "peersky://settings/"
+ARCHIVE: Final = "peersky://archive/"
 _Action = QWebEnginePage.WebAction
 
 
@@ -151,6 +152,10 @@ class Commands:
         """Publish the folder that the tab shows, or that of the file that it shows, or another one."""
         shown = self.shown_path
         self._publish(shown if shown is None or shown.is_dir() else shown.parent, folder=True)
+
+    def archive(self) -> None:
+        """What was published from here."""
+        self._window.open_url(ARCHIVE)
 
     @property
     def shown_path(self) -> Path | None:

@@ -45,6 +45,7 @@ COMMANDS: Final = (
     Command("print_pdf", "Save as &PDF…", ("Ctrl+P",)),
     Command("publish_file", "Publish a f&ile…"),
     Command("publish_folder", "Publish a folde&r…"),
+    Command("archive", "Arc&hive"),
     Command("find", "&Find in page…", ("Ctrl+F",)),
     Command("find_next", "Find next", ("F3", "Ctrl+G")),
     Command("find_previous", "Find previous", ("Shift+F3", "Ctrl+Shift+G")),
@@ -80,7 +81,7 @@ _MENU: Final = (
     ("ai_chat", "llm_settings", "settings"),
     ("find", "zoom", "full_screen"),
     ("open_file", "save_page", "print_pdf", "downloads"),
-    ("publish_file", "publish_folder"),
+    ("publish_file", "publish_folder", "archive"),
     ("dev_tools",),
     ("about", "quit"),
 )

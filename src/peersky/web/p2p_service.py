@@ -17,9 +17,8 @@ from peersky.p2p.program import Install
 from peersky.p2p.publisher import Network, publish
 from peersky.system.children import Log
 from peersky.system.tasks import TaskOwner
-from peersky.web.ledger_api import LedgerApi
 from peersky.web.p2p_access import Access
-from peersky.web.p2p_api import P2PApi
+from peersky.web.p2p_api import p2p_apis
 from peersky.web.p2p_app import P2PApp
 from peersky.web.p2p_lookups import Lookups
 from peersky.web.p2p_pages import listing_page, p2p_error_page
@@ -78,10 +77,7 @@ class P2PService:
         Args:
             memory: what "Reset P2P data" deletes besides.
         """
-        return {
-            "archive": LedgerApi(self.ledger, self.node).routes(),
-            "settings": P2PApi(self.node, self.ledger, memory, self.publishers).routes(),
-        }
+        return p2p_apis(self.node, self.ledger, memory, self.publishers)
 
     def publish(self, path: Path, to: Network, name: str = "") -> AsyncGenerator[dict[str, Any], None]:
         """Publish from the disk for the user in person: see :func:`peersky.p2p.publisher.publish`."""

@@ -49,7 +49,7 @@ function figures({ hyper, ipfs, traffic }) {
         ["State", stateOf(hyper)],
         ["Peers", String(hyper.peers ?? 0)],
         ["Drives", String(hyper.drives ?? 0)],
-        hyper.address ? ["Address", list([hyper.address].flat().map(String))] : null,
+        hyper.address ? ["Node key", el("code", {}, String(hyper.address))] : null,
       ],
       hyper.error,
     ),
