@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import peersky
-from peersky.cli import ask, browser, chat, doctor, logs, models, settings
+from peersky.cli import ask, browser, chat, doctor, logs, models, publish, settings
 from peersky.cli.terminal import say
 from peersky.core.errors import PeerSkyError
 
@@ -63,6 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--profile", type=Path, metavar="DIR", help="directory of the profile")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (browser, chat, ask, models, settings, logs, doctor):
+    for module in (browser, chat, ask, models, publish, settings, logs, doctor):
         module.add_to(commands, common)
     return parser

@@ -75,6 +75,11 @@ class Session:
         if self._holder is not None:
             self._holder.stop()
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the services run in this command, and so end with it."""
+        return self._holder is not None
+
     def call(self, work: Callable[[ControlClient], T]) -> T:
         """Do something with the client; if the holder has just ended, do it again with the next one."""
         try:

@@ -14,6 +14,7 @@ import shutil
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -22,6 +23,7 @@ import httpx
 from peersky.core.errors import BackendFailed, PeerSkyError
 from peersky.p2p.errors import NodeRefused, NodeUnavailable
 from peersky.p2p.node_config import LIMITS, RESTARTING, first_line, limits
+from peersky.p2p.node_reply import NAME, NodeReply
 from peersky.p2p.program import Install, Program
 from peersky.system.children import Child, ChildDied, Launch, Log, Supervisor
 from peersky.system.files import make_directory, unusable
@@ -31,74 +33,16 @@ if TYPE_CHECKING:
     from peersky.system.paths import Profile
     from peersky.system.settings_store import SettingsStore
 
-NAME: Final = "The P2P node"
 SETTINGS_PAGE: Final = "peersky://settings/p2p"
 READY_TIMEOUT_S: Final = 60.0
 DRAIN_S: Final = 5.0
 """How long a restart waits for the requests that are under way."""
 
 _CONNECT_S: Final = 10.0
-_MAX_JSON_BYTES: Final = 64 * 1024 * 1024
-_MAX_SENTENCE_BYTES: Final = 4096
 _DEATH_IS_SEEN_S: Final = 2.0
 
 NodeState = Literal["stopped", "installing", "starting", "ready", "crash_loop"]
 Body = AsyncIterable[bytes] | bytes | None
-
-
-class NodeReply:
-    """A reply of the node, whose head is here.
-
-    Attributes:
-        status: HTTP status.
-        headers: as the node sent them, names in lower case.
-    """
-
-    def __init__(self, node: P2PNode, child: Child, response: httpx.Response) -> None:
-        self.status = response.status_code
-        self.headers = [
-            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw
-        ]
-        self._node, self._child, self._response = node, child, response
-
-    def header(self, name: str) -> str:
-        """The value of a header; empty where there is none."""
-        return next((value for key, value in self.headers if key == name), "")
-
-    async def aiter_bytes(self) -> AsyncGenerator[bytes, None]:
-        """The body as it arrives.
-
-        Raises:
-            NodeUnavailable: ``interrupted``.
-        """
-        try:
-            async for chunk in self._response.aiter_raw():
-                yield chunk
-        except (httpx.HTTPError, httpx.StreamError) as error:
-            raise await self._node.broke_off(self._child) from error
-
-    async def read(self, limit_bytes: int = _MAX_JSON_BYTES) -> bytes:
-        """The whole body; what is over the limit is cut off.
-
-        Raises:
-            NodeUnavailable: ``interrupted``.
-        """
-        body = bytearray()
-        async with aclosing(self.aiter_bytes()) as chunks:
-            async for chunk in chunks:
-                body += chunk[: limit_bytes - len(body)]
-                if len(body) >= limit_bytes:
-                    break
-        return bytes(body)
-
-    async def refusal(self) -> NodeRefused:
-        """The error that this reply, of status 400 or more, tells of."""
-        sentence = (await self.read(_MAX_SENTENCE_BYTES)).decode("utf-8", "replace").strip()
-        return NodeRefused(
-            sentence or f"{NAME} refused this (status {self.status}).",
-            status=self.status,
-            reason=self.header("x-peersky-reason") or "internal",
-        )
 
 
 class P2PNode:
@@ -207,7 +151,7 @@ class P2PNode:
         try:
             child, response = await self._replied(method, path, headers, body)
             try:
-                yield NodeReply(self, child, response)
+                yield NodeReply(response, partial(self._broke_off, child))
             finally:
                 await response.aclose()
         finally:
@@ -246,7 +190,7 @@ class P2PNode:
             if rest.strip():
                 yield _no_error(_decoded(rest))
 
-    async def broke_off(self, child: Child) -> NodeUnavailable:
+    async def _broke_off(self, child: Child) -> NodeUnavailable:
         """The error for a connection that broke."""
         # The broken connection is noticed before the exit is.
         await asyncio.wait({child.exited}, timeout=_DEATH_IS_SEEN_S)
@@ -383,11 +327,11 @@ class P2PNode:
                 return child, await self._client.send(request, stream=True)
             except httpx.ConnectError as error:
                 # It has just died, and nothing was sent: once more, then.
-                failure = await self.broke_off(child)
+                failure = await self._broke_off(child)
                 if is_last:
                     raise failure from error
             except httpx.HTTPError as error:
-                raise await self.broke_off(child) from error
+                raise await self._broke_off(child) from error
         raise AssertionError
 
     # --- settings

@@ -7,6 +7,7 @@
 ``/open``        POST ``{"url": …}``: open a tab, where the holder is a browser
 ``/ping``        who holds the profile
 ``/models…``, ``/downloads…``   see :mod:`peersky.web.control_models`
+``/p2p/…``       see :mod:`peersky.web.control_p2p`
 
 Every request must carry the token that stands in the profile's control file.
 """
@@ -38,6 +39,7 @@ from peersky.system.tasks import TaskOwner
 from peersky.web.asker import COMMAND_LINE, with_asker
 from peersky.web.compose import Services
 from peersky.web.control_models import ModelControl
+from peersky.web.control_p2p import P2PControl
 from peersky.web.errors import ERROR_HANDLERS, error_response
 
 LLM_PREFIX: Final = "/llm"
@@ -78,6 +80,7 @@ class ControlServer:
                 Route("/logs", self._logs),
                 Route("/open", self._open, methods=["POST"]),
                 *ModelControl(services).routes(),
+                *P2PControl(services).routes(),
             ],
             exception_handlers=dict(ERROR_HANDLERS),
         )

@@ -95,6 +95,15 @@ class ControlClient:
         with self._request("GET", f"/downloads/{quote(download_id, safe='')}/events") as response:
             yield _events(response)
 
+    @contextmanager
+    def publish(self, path: str, to: str, name: str) -> Iterator[Iterator[dict[str, Any]]]:
+        """Publish a file or folder at an absolute path, and iterate over what is told of it; the last has a ``url``.
+
+        Leaving the block before that cancels. Raises what went wrong, as :meth:`chat` does.
+        """
+        with self._request("POST", "/p2p/publish", {"path": path, "to": to, "name": name}) as response:
+            yield _lines(response)
+
     def open(self, url: str | None) -> None:
         """Open a tab in the browser that holds the profile; None brings its window to the front."""
         self._call("POST", "/open", {"url": url})
@@ -156,6 +165,14 @@ def _events(response: httpx.Response) -> Iterator[dict[str, Any]]:
     for data in response.iter_bytes():
         for event in decoder.feed(data):
             yield json.loads(event)
+
+
+def _lines(response: httpx.Response) -> Iterator[dict[str, Any]]:
+    for line in response.iter_lines():
+        told = json.loads(line)
+        if "error" in told:
+            raise _error_in(told)
+        yield told
 
 
 def _chunks(response: httpx.Response) -> Iterator[dict[str, Any]]:

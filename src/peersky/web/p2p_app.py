@@ -32,7 +32,8 @@ from peersky.web.p2p_request import (
 
 if TYPE_CHECKING:
     from peersky.p2p.ledger import Ledger
-    from peersky.p2p.node import NodeReply, P2PNode
+    from peersky.p2p.node import P2PNode
+    from peersky.p2p.node_reply import NodeReply
     from peersky.system.tasks import TaskOwner
     from peersky.web.p2p_access import Access
     from peersky.web.p2p_lookups import Lookups
