@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,9 +21,11 @@ from peersky.system.paths import open_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from PyQt6.QtWidgets import QApplication
+
+
+NOBODY = 65534
 
 
 @pytest.fixture(scope="session")
@@ -74,3 +80,50 @@ def product(qt_application: QApplication, tmp_path: Path) -> Iterator[Callable[.
     yield start
     for one in running:
         one.close()
+
+
+@dataclass(frozen=True)
+class OrdinaryUser:
+    """Starts PeerSky as a user who is not root, so that it has its sandbox and its window.
+
+    Attributes:
+        words: stand before a command.
+        profile: the user's own.
+    """
+
+    words: list[str]
+    environment: dict[str, str]
+    profile: Path
+
+    def argv(self, command: str, *arguments: str) -> list[str]:
+        """The command line; ``--profile`` stands after the command's name (and verb)."""
+        start = [*self.words, sys.executable, "-m", "peersky", *command.split()]
+        return [*start, "--profile", str(self.profile), *arguments]
+
+    def write_settings(self, **llm: Any) -> None:
+        """Put the ``llm`` block of the settings there before the first start."""
+        self.profile.mkdir(mode=0o700)
+        file = self.profile / "settings.json"
+        file.write_text(json.dumps({"llm": llm}))
+        if os.geteuid() == 0:
+            for path in (self.profile, file):
+                os.chown(path, NOBODY, NOBODY)
+
+
+@pytest.fixture
+def as_ordinary_user(tmp_path_factory: pytest.TempPathFactory) -> OrdinaryUser:
+    home = Path(tmp_path_factory.mktemp("home"))
+    environment = {**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("QTWEBENGINE_CHROMIUM_FLAGS", None)
+    if os.geteuid() != 0:
+        return OrdinaryUser([], environment, home / "p")
+    setpriv = shutil.which("setpriv")
+    assert setpriv, "util-linux has setpriv"
+    for directory in (home, *home.parents[:2]):
+        directory.chmod(0o755)
+    os.chown(home, NOBODY, NOBODY)
+    # Python and the checkout may lie below root's home: the one right that "nobody" gets is to read there.
+    reading = "-all,+dac_read_search"
+    rights = [f"--{kind}-caps={reading}" for kind in ("inh", "ambient")] + [f"--bounding-set={reading}"]
+    words = [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *rights]
+    return OrdinaryUser(words, environment, home / "p")

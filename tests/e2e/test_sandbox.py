@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,38 +11,19 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.e2e.conftest import OrdinaryUser
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-NOBODY = 65534
 TIMEOUT_S = 60
 # Waits in the page until the test has looked at the processes.
 SCRIPT = "await new Promise((done) => setTimeout(done, 5000)); return [self.origin, 6 * 7]"
 
 
-@pytest.fixture
-def as_ordinary_user(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], dict[str, str], Path]:
-    """Words to put before a command, its environment and a home, so that it runs as an ordinary user."""
-    home = Path(tmp_path_factory.mktemp("home"))
-    environment = {**os.environ, "HOME": str(home), "XDG_RUNTIME_DIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
-    environment.pop("QTWEBENGINE_CHROMIUM_FLAGS", None)
-    if os.geteuid() != 0:
-        return [], environment, home
-    setpriv = shutil.which("setpriv")
-    assert setpriv, "util-linux has setpriv"
-    for directory in (home, *home.parents[:2]):
-        directory.chmod(0o755)
-    os.chown(home, NOBODY, NOBODY)
-    # Python and the checkout may lie below root's home: the one right that "nobody" gets is to read there.
-    reading = "-all,+dac_read_search"
-    rights = [f"--{kind}-caps={reading}" for kind in ("inh", "ambient")] + [f"--bounding-set={reading}"]
-    return [setpriv, f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *rights], environment, home
-
-
-def test_an_ordinary_user_has_the_sandbox(as_ordinary_user: tuple[list[str], dict[str, str], Path]) -> None:
-    words, environment, home = as_ordinary_user
-    command = [*words, sys.executable, "-m", "peersky", "eval", "--profile", str(home / "p"), "peersky://home/", SCRIPT]
+def test_an_ordinary_user_has_the_sandbox(as_ordinary_user: OrdinaryUser) -> None:
+    command = as_ordinary_user.argv("eval", "peersky://home/", SCRIPT)
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(command, env=as_ordinary_user.environment, stdout=pipe, stderr=pipe, text=True) as process:
         renderer = _renderer(process.pid)
         status = dict(line.split(":\t", 1) for line in Path(f"/proc/{renderer.pid}/status").read_text().splitlines())
         arguments = renderer.cmdline()

@@ -159,7 +159,8 @@ class Job:
             "id": self.id,
             "provider": self.provider,
             "model": self.model,
-            "state": self.state,
+            # What was interrupted stays so until somebody decides: it is offered at each start.
+            "state": "running" if self.interrupted else self.state,
             "completedBytes": self.completed,
             "totalBytes": self.total,
             "message": self.message,

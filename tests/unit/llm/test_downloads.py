@@ -305,6 +305,9 @@ async def test_what_a_quit_interrupted_is_offered_again(lab: Lab, killed: bool) 
     assert found["failing"].message == "It broke."
     if not killed:
         assert (found["running"].completed_bytes, found["running"].percent) == (300, 30.0)
+    # Also when that start decided nothing.
+    await lab.restart(killed=killed)
+    assert {d.model: d.interrupted for d in lab.manager.list()} == {"running": True, "paused": False, "failing": False}
     lab.manager.resume(running.id)
     await lab.source.fetch(3)
     assert not lab.manager.list()[0].interrupted
