@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import re
 import wave
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ class EchoApp:
                 Route("/status/{code:int}", self.status, methods=every),
                 Route("/echo", self.echo, methods=every),
                 Route("/path/{rest:path}", self.echo),
+                Route("/form/", self.form, methods=["PUT", "POST"]),
                 Route("/lines", self.lines),
                 Route("/forever", self.forever, methods=["GET", "POST"]),
                 Route("/bulk", self.bulk),
@@ -98,6 +100,18 @@ class EchoApp:
         }
         self.requests.append(seen)
         return JSONResponse(seen)
+
+    async def form(self, request: Request) -> Response:
+        """The parts of a form: names, names of files, sizes."""
+        body, kind = await request.body(), request.headers["content-type"]
+        boundary = f"--{kind.partition('boundary=')[2]}".encode()
+        parts = []
+        for part in body.split(boundary)[1:-1]:
+            head, _, content = part.removesuffix(b"\r\n").partition(b"\r\n\r\n")
+            found = re.search(r'name="(.*?)"; filename="(.*?)"', head.decode())
+            assert found
+            parts.append([*found.groups(), len(content)])
+        return JSONResponse({"type": kind, "length": len(body), "parts": parts})
 
     async def lines(self, request: Request) -> Response:
         count, pause = int(request.query_params["n"]), float(request.query_params.get("pause", "0"))

@@ -51,6 +51,8 @@ class LinkBox(QWidget):
         try:
             self.code.setPixmap(qr_pixmap(url, self.devicePixelRatioF()))
             self.code.setAccessibleName("QR code of the link")
+            # A label that may wrap gives its height away, and half a code cannot be read.
+            self.code.setMinimumHeight(QR_SIZE)
         except PeerSkyError as error:
             self.code.setText(error.message)
 

@@ -87,18 +87,15 @@ async function largeBody(body) {
   return null;
 }
 
-/** The body in slices of at most SLICE_BYTES, as Blobs. */
-async function* slices({ blob, stream }) {
+/** The body in slices of at most SLICE_BYTES, as Blobs. An aborted signal ends a stream that keeps silent, too. */
+async function* slices({ blob, stream }, signal) {
   if (blob) {
     for (let start = 0; start < blob.size; start += SLICE_BYTES) yield blob.slice(start, start + SLICE_BYTES);
     return;
   }
   let parts = [];
   let length = 0;
-  for await (const chunk of stream) {
-    if (!(chunk instanceof Uint8Array)) {
-      throw new TypeError('A stream that is sent as a body must hold Uint8Array chunks; encode text with TextEncoder.');
-    }
+  for await (const chunk of chunks(stream, signal)) {
     for (let at = 0; at < chunk.byteLength;) {
       const part = chunk.subarray(at, at + SLICE_BYTES - length);
       parts.push(part);
@@ -114,13 +111,39 @@ async function* slices({ blob, stream }) {
   if (length) yield new Blob(parts);
 }
 
+async function* resumed(taken, rest) {
+  yield* taken;
+  yield* rest;
+}
+
+async function* chunks(stream, signal) {
+  const reader = stream.getReader();
+  const stop = () => reader.cancel(signal.reason).catch(() => {});
+  signal?.addEventListener('abort', stop);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      signal?.throwIfAborted();
+      if (done) return;
+      if (!(value instanceof Uint8Array)) {
+        throw new TypeError('A stream that is sent as a body must hold Uint8Array chunks; encode text with TextEncoder.');
+      }
+      yield value;
+    }
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    reader.cancel().catch(() => {});
+  }
+}
+
 /**
- * Sends a body to an upload session. Returns the value of the header that commits it, or the Response that refused it.
+ * Sends a body, a slice at a time, to an upload session. Returns the value of the header that commits it, or the
+ * Response that refused it.
  */
-async function upload(url, method, body, signal, onSlice = () => {}) {
+async function upload(url, method, pieces, signal, onSlice = () => {}) {
   const id = Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
   let offset = 0;
-  for await (const slice of slices(body)) {
+  for await (const slice of pieces) {
     const headers = { [UPLOAD_HEADER]: `${id}; offset=${offset}` };
     const reply = rebuilt(await nativeFetch(url, { method, headers, body: slice, signal }));
     if (reply.status !== 202) return { refused: reply };
@@ -144,10 +167,13 @@ async function fetchOurs(url, input, init) {
   if (!large) return rebuilt(await nativeFetch(input, init));
   const headers = new Headers(init.headers ?? request?.headers);
   if (large.type && !headers.has('content-type')) headers.set('content-type', large.type);
-  if (large.blob && large.blob.size <= SLICE_BYTES) {
-    return rebuilt(await nativeFetch(url, { method, headers, body: large.blob, signal }));
+  const pieces = slices(large, signal);
+  const [first, second] = [await pieces.next(), await pieces.next()];
+  if (second.done) {
+    // What fits into one request needs no session.
+    return rebuilt(await nativeFetch(url, { method, headers, body: first.value ?? new Blob(), signal }));
   }
-  const { commit, refused } = await upload(url, method, large, signal);
+  const { commit, refused } = await upload(url, method, resumed([first.value, second.value], pieces), signal);
   if (refused) return refused;
   headers.set(UPLOAD_HEADER, commit);
   return rebuilt(await nativeFetch(url, { method, headers, signal }));
@@ -224,7 +250,7 @@ async function sendLarge(xhr, facts, body, signal) {
     return;
   }
   const total = large.blob?.size ?? 0;
-  const { commit, refused } = await upload(facts.url, facts.method, large, signal, (loaded) => {
+  const { commit, refused } = await upload(facts.url, facts.method, slices(large, signal), signal, (loaded) => {
     xhr.upload.dispatchEvent(new ProgressEvent('progress', { lengthComputable: total > 0, loaded, total }));
   });
   if (signal.aborted) return;
