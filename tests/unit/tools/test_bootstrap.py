@@ -22,9 +22,9 @@ PIN = re.compile(r"^([a-z0-9._-]+==[^\s;]+)", re.MULTILINE)
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tree of the project without an environment, as the bootstrap's root."""
     (tmp_path / "requirements").mkdir()
-    for name in ("runtime", "dev", "node", "pins"):
+    for name in ("runtime", "dev", "pins"):
         (tmp_path / "requirements" / f"{name}.txt").write_text(f"{name}==1\n")
-    sizes = {name: {"Linux-x86_64": [2, 1_000_000]} for name in ("runtime", "dev", "node", "pins")}
+    sizes = {name: {"Linux-x86_64": [2, 1_000_000]} for name in ("runtime", "dev", "pins")}
     (tmp_path / "requirements" / "sizes.json").write_text(json.dumps(sizes))
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n\n[tool.ruff]\nline-length = 1\n')
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
@@ -44,12 +44,16 @@ def calls(tree: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def pip(_venv: Path, *arguments: str) -> None:
         record.append(f"pip {Path(arguments[-1]).name}" if "-r" in arguments else "link")
 
+    def addons(_venv: Path, _stamp: bootstrap.Stamp, *, is_needed: bool) -> None:
+        """Those of the P2P node; what installs them is a test of its own."""
+
     def npm_install(_venv: Path) -> bool:
         record.append("npm")
         return True
 
     monkeypatch.setattr(bootstrap, "create_venv", create_venv)
     monkeypatch.setattr(bootstrap, "pip", pip)
+    monkeypatch.setattr(bootstrap, "install_addons", addons)
     monkeypatch.setattr(npm, "install", npm_install)
     monkeypatch.setattr(system_libraries, "missing", lambda _venv, _displays, for_tests: ([], []))
     return record
@@ -80,7 +84,7 @@ def test_checking_after_running_adds_what_is_missing(calls: list[str]) -> None:
     bootstrap.main(["run"])
     calls.clear()
     bootstrap.main(["check"])
-    assert calls == ["pip dev.txt", "link", "pip node.txt", "npm"]
+    assert calls == ["pip dev.txt", "link", "npm"]
 
 
 def test_a_changed_pin_is_installed_into_the_same_environment(tree: Path, calls: list[str]) -> None:
@@ -271,7 +275,7 @@ def test_dev_repeats_every_pin_of_the_runtime() -> None:
     assert runtime <= dev
 
 
-@pytest.mark.parametrize("name", ["runtime", "dev", "node", "pins"])
+@pytest.mark.parametrize("name", ["runtime", "dev", "pins"])
 def test_every_pin_has_hashes_and_no_address(name: str) -> None:
     text = (REQUIREMENTS / f"{name}.txt").read_text()
     for block in re.split(r"\n(?=[a-z0-9])", text.strip()):
@@ -294,7 +298,8 @@ def test_the_fast_path_is_fast(tree: Path, calls: list[str]) -> None:
 def test_npm_is_not_asked_when_the_lock_has_not_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, ...]] = []
 
-    def run_npm(_venv: Path, *arguments: str) -> int:
+    def run_npm(_venv: Path, *arguments: str, folder: Path) -> int:
+        assert folder == tmp_path
         asked.append(arguments)
         (tmp_path / "node_modules").mkdir(exist_ok=True)
         return 0
