@@ -89,6 +89,7 @@ async def test_the_archive_tells_what_was_published_and_starts_nothing(world: Wo
     assert await world.archive() == {
         "publications": [],
         "total": 0,
+        "notices": [],
         "node": {
             "state": "stopped",
             "sentence": "The P2P node is not running; it starts with the first peer-to-peer page.",

@@ -92,6 +92,17 @@ def test_the_archive_with_the_mouse(lab: PagesLab) -> None:
     assert tab.page.console == []
 
 
+def test_a_list_that_cannot_be_read_is_said_and_repaired(lab: PagesLab) -> None:
+    lab.profile.ledger_file.mkdir()
+    tab = opened(lab)
+    tab.until_text("#problem", "ledger.sqlite3")
+    lab.profile.ledger_file.rmdir()
+    lab.profile.ledger_file.write_bytes(b"no database " * 1000)
+    tab = opened(lab)
+    tab.until_text("#notices", "was damaged")
+    tab.until_text("#empty", "Nothing was published yet")
+
+
 def test_the_archive_with_the_keyboard(lab: PagesLab) -> None:
     publish(lab, DRIVE, name="Field notes")
     tab = opened(lab)

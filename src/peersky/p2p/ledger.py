@@ -151,7 +151,14 @@ class Ledger:
     """
 
     def __init__(self, file: Path, on_notice: Callable[[str], None] = lambda _sentence: None) -> None:
-        self._database = Database(file, _MIGRATIONS, _add_functions, on_notice)
+        self._notices: list[str] = []
+        self._on_notice = on_notice
+        self._database = Database(file, _MIGRATIONS, _add_functions, self._notice)
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """Sentences for the user since the start, until :meth:`reset`: that the file was damaged."""
+        return tuple(self._notices)
 
     # --- what was published
 
@@ -267,10 +274,15 @@ class Ledger:
             await self._database.erase()
         else:
             await self._delete("DELETE FROM publications", ())
+        self._notices.clear()
 
     async def close(self) -> None:
         """Finish and close. Safe to call twice."""
         await self._database.close()
+
+    def _notice(self, sentence: str) -> None:
+        self._notices.append(sentence)
+        self._on_notice(sentence)
 
     async def _delete(self, query: str, values: Sequence[Any]) -> None:
         if await self._database.write(partial(_execute, query=query, values=values)):

@@ -44,7 +44,7 @@ class LedgerApi:
         ]
 
     async def _list(self, request: Request) -> Response:
-        """``?search&limit&offset`` → ``{publications, total, node}``; ``node`` has its state and its sentence."""
+        """``?search&limit&offset`` → ``{publications, total, notices, node}``; ``node`` has state and sentence."""
         asked = request.query_params
         limit = min(_whole(asked.get("limit", str(PAGE)), "limit"), _MAX_PAGE)
         found = await self._ledger.search(asked.get("search", ""), limit, _whole(asked.get("offset", "0"), "offset"))
@@ -52,6 +52,7 @@ class LedgerApi:
             {
                 "publications": [publication.as_object() for publication in found.publications],
                 "total": found.total,
+                "notices": list(self._ledger.notices),
                 "node": await self._node_state(),
             },
             headers=NO_STORE,

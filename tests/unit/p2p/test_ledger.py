@@ -199,3 +199,21 @@ async def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> No
         assert await ledger.owner("hyper://k/") == "user"
     finally:
         await ledger.close()
+
+
+async def test_a_damaged_file_goes_back_to_its_backup_and_that_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.sqlite3"
+    ledger = Ledger(file)
+    await ledger.record(published())
+    await ledger.close()
+    await asyncio.to_thread(file.write_bytes, b"no database " * 1000)
+    said: list[str] = []
+    again = Ledger(file, said.append)
+    try:
+        assert await roots(again) == [BLOG]
+        assert list(again.notices) == said
+        assert "was damaged" in said[0]
+        await again.reset(identities=False)
+        assert list(again.notices) == []
+    finally:
+        await again.close()

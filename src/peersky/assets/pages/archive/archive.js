@@ -15,6 +15,7 @@ const problem = at("problem");
 let shown = STEP;
 let seen = "";
 let asked = 0;
+let isListMissing = false;
 
 const kindOf = (entry) => entry.root.split(":")[0];
 
@@ -127,8 +128,16 @@ function show(reply) {
   at("empty").hidden = !nothing;
   at("tools").hidden = nothing;
   at("more").hidden = reply.publications.length >= reply.total;
+  showNotices(reply.notices);
   showNode(reply.node, nothing);
   at("main").setAttribute("aria-busy", "false");
+}
+
+function showNotices(notices) {
+  const list = at("notices");
+  list.hidden = notices.length === 0;
+  if (list.childElementCount === notices.length) return;
+  list.replaceChildren(...notices.map((text) => el("li", { class: "note warn" }, text)));
 }
 
 function showNode({ state, sentence }, nothing) {
@@ -145,7 +154,10 @@ async function refresh() {
     const reply = await request(`/api/ledger?${query}`);
     if (number !== asked) return;
     show(reply);
+    if (isListMissing) problem.hidden = true;
+    isListMissing = false;
   } catch (error) {
+    isListMissing = true;
     fail(error);
   }
 }
@@ -153,6 +165,7 @@ async function refresh() {
 function fail(error) {
   problem.textContent = error.message;
   problem.hidden = false;
+  at("main").setAttribute("aria-busy", "false");
 }
 
 // Runs what a control does; whatever goes wrong is said, and the list shows what is true then.

@@ -154,6 +154,7 @@ async function refresh() {
     if (number === asked) show(reply);
   } catch (error) {
     at("state").textContent = error.message;
+    at("state").dataset.text = "";
   }
 }
 
