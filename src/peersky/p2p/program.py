@@ -7,7 +7,6 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from peersky.core.errors import NotSupported
 
@@ -33,8 +32,6 @@ Install = Callable[[Say], Awaitable[Program]]
 Raises a PeerSkyError that says what to do where it cannot. May be called again, after a failure as after a success.
 """
 
-SOURCE: Final = Path(__file__).resolve().parents[3] / "sidecar"
-
 
 def node_binary() -> Path:
     """The Node that is installed beside this program.
@@ -51,17 +48,3 @@ def node_binary() -> Path:
         "Node, which peer-to-peer pages need, is not installed; run `make run`, which installs it.",
         reason="not_installed",
     )
-
-
-async def source_program(say: Say) -> Program:
-    """The node of a source tree, with the libraries that `npm ci` put beside it.
-
-    Raises:
-        NotSupported: it is not there.
-    """
-    if not (SOURCE / "node_modules").is_dir():
-        raise NotSupported(
-            "The libraries of the peer-to-peer node are not installed; run `make run`, which installs them.",
-            reason="not_installed",
-        )
-    return Program((str(node_binary()), str(SOURCE / "main.js")))

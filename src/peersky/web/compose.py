@@ -19,7 +19,8 @@ from peersky.llm.memory import MemoryStore
 from peersky.llm.providers.builtin import BuiltinProvider
 from peersky.llm.providers.ollama import OllamaProvider
 from peersky.llm.providers.openai_compat import OpenAIProvider
-from peersky.p2p.program import Install, source_program
+from peersky.p2p.install import install
+from peersky.p2p.program import Install
 from peersky.system.logbook import Logbook, LogbookHandler
 from peersky.system.notify_port import NobodyToNotify, NotifyPort
 from peersky.system.paths import Profile
@@ -126,7 +127,7 @@ async def open_services(
     profile: Profile,
     prompts: PromptPort,
     notify: NotifyPort | None = None,
-    install_node: Install = source_program,
+    install_node: Install = install,
 ) -> Services:
     """Build the services of a profile whose lock the caller holds.
 
