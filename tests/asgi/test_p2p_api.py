@@ -158,8 +158,11 @@ async def test_announce_forget_and_start(world: World) -> None:
     assert (await world.act("forget", id=number)).json["publication"] is None
     assert (await world.archive())["total"] == 0
     world.node.state = "crash_loop"
-    assert (await world.act("start")).json["node"]["state"] == "ready"
+    started = (await world.act("start")).json
+    assert (started["node"]["state"], started["problems"]) == ("ready", [])
     assert world.node.asked[-1] == ("POST /node/start", {"protocols": ["hyper", "ipfs"]})
+    world.node.ipfs_error = "The port is taken."
+    assert (await world.act("start")).json["problems"] == ["The port is taken."]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from peersky.core.errors import PeerSkyError
 
-STATUS: Final = {
+STATUS: Final[dict[str, Any]] = {
     "hyper": {
         "running": True,
         "peers": 3,
@@ -36,6 +36,7 @@ class NodeDouble:
         starts: how often it was started.
         resets: the ``identities`` of each reset.
         failure: raised by the next requests and starts.
+        ipfs_error: why IPFS does not start, while the node does.
     """
 
     def __init__(self) -> None:
@@ -44,6 +45,7 @@ class NodeDouble:
         self.starts = 0
         self.resets: list[bool] = []
         self.failure: PeerSkyError | None = None
+        self.ipfs_error = ""
 
     async def status(self) -> dict[str, Any]:
         sentences = {"stopped": "The P2P node is not running; it starts with the first peer-to-peer page."}
@@ -65,6 +67,8 @@ class NodeDouble:
             raise self.failure
         self.state = "ready"
         self.asked.append((f"{method} {path}", value))
+        if path == "/node/start":
+            return {**STATUS, "ipfs": {**STATUS["ipfs"], "error": self.ipfs_error}}
         return {"freedBytes": 12_000_000} if path == "/node/gc" else {}
 
     async def reset(self, *, identities: bool) -> None:

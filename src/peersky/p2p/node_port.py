@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+PROTOCOLS: Final = ["hyper", "ipfs"]
 
 
 class NodePort(Protocol):
@@ -24,12 +26,16 @@ class NodePort(Protocol):
         """Delete what it stores; with ``identities``, the keys of drives and names, too."""
 
 
-async def start_all(node: NodePort) -> None:
+async def start_all(node: NodePort) -> list[str]:
     """Start the node with both of its protocols, which otherwise wait for the first page that needs them.
 
+    Returns:
+        A sentence for each protocol that did not start.
+
     Raises:
-        PeerSkyError: it does not start; the sentence says why.
+        PeerSkyError: the node does not start; the sentence says why.
     """
     node.retry()
     await node.start()
-    await node.json("POST", "/node/start", {"protocols": ["hyper", "ipfs"]})
+    status = await node.json("POST", "/node/start", {"protocols": PROTOCOLS})
+    return [status[name]["error"] for name in PROTOCOLS if status[name]["error"]]

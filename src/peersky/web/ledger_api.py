@@ -61,15 +61,15 @@ class LedgerApi:
     async def _act(self, request: Request) -> Response:
         """``{action, id}``, for ``unpin`` with ``purge`` too; answers with the entry, null where it is gone.
 
-        ``{action: "start"}`` starts the node, so that what is pinned is shared again.
+        ``{action: "start"}`` starts the node, so that what is pinned is shared again; ``problems`` are sentences.
         """
         body = await json_object(request)
         action = text_of(body, "action")
         if action not in _STEPS:
             raise InvalidRequest(f"The option action must be one of {', '.join(_STEPS)}.", param="action")
         if action == "start":
-            await start_all(self._node)
-            return JSONResponse({"node": await self._node_state()}, headers=NO_STORE)
+            problems = await start_all(self._node)
+            return JSONResponse({"problems": problems, "node": await self._node_state()}, headers=NO_STORE)
         entry = await self._entry(body.get("id"))
         match action:
             case "unpin":

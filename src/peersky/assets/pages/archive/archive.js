@@ -259,7 +259,10 @@ function forget(entry) {
 
 at("start").addEventListener("click", () => {
   at("node-text").textContent = "Starting…";
-  act(() => request("/api/ledger", { action: "start" }), "What you published is shared again.");
+  act(async () => {
+    const { problems } = await request("/api/ledger", { action: "start" });
+    if (problems.length > 0) throw new Error(problems.join(" "));
+  }, "What you published is shared again.");
 });
 
 at("export").addEventListener("click", () =>
