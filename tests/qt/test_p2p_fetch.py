@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from PyQt6.QtCore import QCoreApplication, QEvent
 
-from peersky.qt.driver import ScriptFailed, wait_until
+from peersky.core.trust import Policy
+from peersky.qt.driver import PageDriver, ScriptFailed, wait_until
+from peersky.qt.profile import WebProfile
+from peersky.qt.service_thread import ServiceThread
 from tests.qt.echo_app import FILE, EchoApp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from peersky.qt.driver import PageDriver
     from tests.qt.conftest import World
 
 DRIVE = f"hyper://{'y' * 52}"
@@ -175,9 +179,25 @@ LACKING = """
     try { await (await caches.open('x')).put('/a', new Response('b')); } catch (e) { cached = e.name; }
     let worker = 'registered';
     try { await navigator.serviceWorker.register('/script/200'); } catch (e) { worker = e.name; }
-    const video = document.createElement('video');
-    return {secure: isSecureContext, cookie: document.cookie, opfs: stored, caches: cached, worker,
-      h264: video.canPlayType('video/mp4; codecs="avc1.42E01E"'), vp9: video.canPlayType('video/webm; codecs="vp9"')};
+    let module = 'imported';
+    try { await import('OTHER/script/200'); } catch (e) { module = e.name; }
+    const plays = (type) => document.createElement('video').canPlayType(type) !== '';
+    const inWorker = `onmessage = async ({data}) => {
+      const reply = await fetch(data, {method: 'PUT', body: 'x'});
+      postMessage(reply.headers.get('x-peersky-status'));
+    }`;
+    const thread = new Worker(URL.createObjectURL(new Blob([inWorker])));
+    const written = await new Promise((done) => {
+      thread.onmessage = ({data}) => done(data);
+      thread.postMessage(location.origin + '/echo');
+    });
+    let beacon;
+    try { beacon = navigator.sendBeacon('/echo', 'x'); } catch (e) { beacon = e.name; }
+    return {secure: isSecureContext, cookie: document.cookie, opfs: stored, caches: cached, worker, module, written,
+      persist: await navigator.storage.persist(), beacon,
+      h264: plays('video/mp4; codecs="avc1.42E01E"'), aac: plays('audio/mp4; codecs="mp4a.40.2"'),
+      webm: plays('video/webm; codecs="vp9,opus"'), av1: plays('video/webm; codecs="av01.0.05M.08"'),
+      mp3: plays('audio/mpeg')};
 """
 
 
@@ -193,13 +213,34 @@ def test_storage_is_apart_per_key(page: PageDriver) -> None:
 
 def test_what_the_platform_lacks(page: PageDriver) -> None:
     """docs/p2p.md, "What pages lack": a Qt update that changes one of these should change that section."""
-    found: dict[str, Any] = page.evaluate(LACKING)
-    assert found.pop("vp9") == "probably"
-    assert found == {
+    assert page.evaluate(LACKING.replace("OTHER", OTHER)) == {
         "secure": True,
         "cookie": "",
         "opfs": "SecurityError",
         "caches": "TypeError",
         "worker": "TypeError",
-        "h264": "",
+        "module": "imported",
+        "written": "403",
+        "persist": False,
+        "beacon": "TypeError",
+        "h264": False,
+        "aac": False,
+        "webm": True,
+        "av1": True,
+        "mp3": True,
     }
+
+
+def test_storage_is_there_again_after_a_restart(qt_application: object, tmp_path: Path, echo: EchoApp) -> None:
+    errors: list[str] = []
+    for script, expected in ((STORE, None), (READ, ["kept", ["mine"]])):
+        services = ServiceThread()
+        profile = WebProfile({"hyper": echo}, services, Policy, tmp_path / "web", tmp_path / "spool", errors.append)
+        driver = PageDriver(profile.new_page())
+        driver.load(f"{DRIVE}/")
+        assert driver.evaluate(script) == expected
+        driver.page.deleteLater()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        profile.close()
+        services.stop()
+    assert not errors
