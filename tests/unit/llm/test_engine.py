@@ -34,6 +34,7 @@ from peersky.llm.openai_stream import OpenAIStream
 from peersky.system.children import RestartPolicy
 
 GIB = 1024**3
+PATIENCE_S = 30.0
 NO_BACK_OFF = RestartPolicy(back_off_s=(0.0,))
 linux = pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
 
@@ -189,10 +190,9 @@ async def test_leaving_while_it_generates_frees_the_engine(make_engine: EngineMa
     engine = make_engine(parallel=1)
     async with engine.stream(question(**LONG)) as events:
         await first_content(events)
-        began = time.monotonic()
-    found = await answer(engine, question())
+    async with asyncio.timeout(PATIENCE_S):
+        found = await answer(engine, question())
     assert found.usage is not None
-    assert time.monotonic() - began < 3
     assert not engine.busy
 
 
@@ -211,32 +211,30 @@ async def test_a_cancelled_task_frees_the_engine(make_engine: EngineMaker) -> No
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await engine.wait_idle()
         assert (await answer(engine, question())).finish_reason
 
 
 async def test_leaving_in_a_long_prefill_frees_the_engine(make_engine: EngineMaker, half: Path) -> None:
     engine = make_engine(half, parallel=1)
-    prompt = " ".join(f"word{n}" for n in range(450))
-    read: list[tuple[int, float]] = []
-    total = 0
-    async with engine.stream(question(prompt, return_progress=True)) as events:
-        async for event in events:
-            progress = json.loads(event)["prompt_progress"]
-            total = progress["total"]
-            read.append((progress["processed"], time.monotonic()))
-            if len(read) == 3:
-                break
-    (_, _), (tokens_1, time_1), (tokens_2, time_2) = read
-    began = time.monotonic()
-    await answer(engine, question("Hello", max_tokens=1))
-    waited_s = time.monotonic() - began
-    assert tokens_2 - tokens_1 == BATCH_TOKENS
-    assert tokens_2 < total / 4
-    # At most the batch under way, a second between looks at the connection, and the new question's own batch. How long
-    # that is depends on who else uses this computer; the rest of the prompt is ten batches and more.
-    assert waited_s < 1.0 + 3 * (time_2 - time_1)
+    long = question(" ".join(f"word{n}" for n in range(450)), return_progress=True)
+
+    async def read(events_wanted: int) -> list[dict[str, int]]:
+        found: list[dict[str, int]] = []
+        async with engine.stream(long) as events:
+            async for event in events:
+                found.append(json.loads(event)["prompt_progress"])
+                if len(found) == events_wanted:
+                    break
+        return found
+
+    _, second, third = await read(3)
+    assert third["processed"] - second["processed"] == BATCH_TOKENS
+    assert third["processed"] < third["total"] / 4
+    # What the engine has of this prompt from before is all that it read of it: the batches of about a second after it.
+    (again,) = await read(1)
+    assert again["cache"] < again["total"] / 2
 
 
 async def test_killed_in_mid_answer_and_back_with_the_next_question(make_engine: EngineMaker) -> None:
