@@ -32,7 +32,7 @@ def error_of(status: int, body: Any, model: str) -> PeerSkyError:
     """
     body = _unwrapped(body)
     sentence = openai_stream.sentence_of(body)
-    text = f"{NAME} reports: {sentence}" if sentence else f"{NAME} failed (status {status})."
+    text = openai_stream.reported(NAME, sentence, status)
     if lack := memory_lack(sentence):
         need, free = lack
         return NotEnoughMemory(
@@ -41,7 +41,7 @@ def error_of(status: int, body: Any, model: str) -> PeerSkyError:
             requested=need,
             quota=free,
         )
-    if status == 404 and not isinstance(body, Mapping):
+    if status == 404 and not (isinstance(body, Mapping) and (model or says_model_missing(sentence))):
         return BackendFailed(
             f"What answers at the base URL is no Ollama; check it in {SETTINGS_PAGE}.", reason="backend_error"
         )
@@ -53,6 +53,13 @@ def error_of(status: int, body: Any, model: str) -> PeerSkyError:
     if (option := missing_ability(sentence)) is not None:
         return NotSupported(text, param=option or None)
     match status:
+        case 403 if not sentence:
+            # Its guard against web pages: the name in the address is none that it takes for its own.
+            return BackendFailed(
+                "Ollama refuses requests at this address. Use http://127.0.0.1:11434/ for one on this computer; for "
+                "another one, set OLLAMA_HOST to 0.0.0.0 where it runs.",
+                reason="backend_error",
+            )
         case 401 | 403:
             where = body.get("signin_url") if isinstance(body, Mapping) else None
             hint = f" Sign in at {where}." if isinstance(where, str) and where.startswith("https://") else ""

@@ -191,12 +191,19 @@ def error_of(status: int, body: Any, server: str) -> PeerSkyError:
         return _context_error(detail.get("n_prompt_tokens"), detail.get("n_ctx"), sentence)
     if overflow := context_overflow(sentence):
         return _context_error(*overflow, sentence)
-    text = f"{server} reports: {sentence}" if sentence else f"{server} failed (status {status})."
+    text = reported(server, sentence, status)
     if detail.get("type") == "not_supported_error" or status == 501:
         return NotSupported(text)
     if status in (400, 422):
         return InvalidRequest(text)
     return BackendFailed(text, reason="backend_error")
+
+
+def reported(server: str, sentence: str, status: int) -> str:
+    """What a server said, as a sentence that another may follow."""
+    if not sentence:
+        return f"{server} failed (status {status})."
+    return f"{server} reports: {sentence}" + ("" if sentence.endswith((".", "!", "?", "…")) else ".")
 
 
 def sentence_of(body: Any) -> str:

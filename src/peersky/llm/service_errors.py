@@ -36,7 +36,7 @@ def error_of(
     body = server.masked(body)
     status = _status(status, body)
     sentence = openai_stream.sentence_of(body)
-    says = f"{server.name} reports: {sentence}" if sentence else f"{server.name} failed (status {status})."
+    says = openai_stream.reported(server.name, sentence, status)
     codes = _codes(body)
     usual = openai_stream.error_of(status, body, server.name)
     if isinstance(usual, ContextExceeded):

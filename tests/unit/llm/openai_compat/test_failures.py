@@ -107,7 +107,7 @@ async def test_the_same_error_within_a_reply_that_looks_well(
 
 async def test_when_to_ask_again_is_in_the_sentence(home: Home, server: OpenAIServer) -> None:
     server.refusals = [Refuse(429, said("slow down"), {"retry-after": "45"})]
-    with pytest.raises(QuotaExceeded, match=r"slow down Ask again in 45 seconds\."):
+    with pytest.raises(QuotaExceeded, match=r"slow down\. Ask again in 45 seconds\."):
         await ask(home.provider, MODEL)
     assert (len(server.chats()), home.pauses) == (1, [])
 
