@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from starlette.responses import HTMLResponse
 
 from peersky.qt.driver import wait_until
-from tests.e2e.conftest import Product
+from tests.e2e.conftest import Product, local_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -200,13 +199,8 @@ async def _p2p_app(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(scope="module")
 def local_port() -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _LocalApp)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with local_server(_LocalApp) as port:
+        yield port
 
 
 class Pages:

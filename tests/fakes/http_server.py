@@ -13,7 +13,7 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
@@ -223,6 +223,31 @@ class FakeServer:
     async def hold(self, answer: Answer, name: str = "hold") -> None:
         """Wait for :meth:`release`; for handlers."""
         await answer.wait(self._event(name))
+
+    async def play(self, script: Iterable[Any], answer: Answer, send: Callable[[Any], Awaitable[None]]) -> bool:
+        """Go through a script: bytes go out as they are, texts and objects as ``send`` writes them, the rest happens.
+
+        Returns:
+            Whether the reply is still to be ended: it was neither cut nor broken.
+        """
+        for step in script:
+            if isinstance(step, bytes):
+                await answer.send(step)
+            elif isinstance(step, (str, Mapping)):
+                await send(step)
+            elif isinstance(step, Hold):
+                await self.hold(answer, step.name)
+            elif step is Silence:
+                await answer.silence()
+            elif step is Drip:
+                await answer.drip()
+            elif step is Cut:
+                await answer.end()
+                return False
+            else:
+                await answer.abort()
+                return False
+        return True
 
     def _event(self, name: str) -> asyncio.Event:
         return self._released.setdefault(name, asyncio.Event())

@@ -189,26 +189,12 @@ class OllamaServer(FakeServer):
 
     async def _play(self, script: Sequence[Step], answer: Answer, line_of: Callable[[str], dict[str, Any]]) -> bool:
         """Send the steps; whether the reply is still to be ended."""
-        for step in script:
-            if isinstance(step, str):
-                await _line(answer, {"created_at": MODIFIED, **line_of(step), "done": False})
-            elif isinstance(step, bytes):
-                await answer.send(step)
-            elif isinstance(step, Mapping):
-                await _line(answer, step)
-            elif isinstance(step, Hold):
-                await self.hold(answer, step.name)
-            elif step is Silence:
-                await answer.silence()
-            elif step is Drip:
-                await answer.drip()
-            elif step is Cut:
-                await answer.end()
-                return False
-            else:
-                await answer.abort()
-                return False
-        return True
+
+        async def send(step: str | Mapping[str, Any]) -> None:
+            whole = {"created_at": MODIFIED, **line_of(step), "done": False} if isinstance(step, str) else step
+            await _line(answer, whole)
+
+        return await self.play(script, answer, send)
 
 
 async def _line(answer: Answer, value: Mapping[str, Any]) -> None:

@@ -114,25 +114,13 @@ class OpenAIServer(FakeServer):
         if not any(_ends(step) for step in script):
             script += end()
         await answer.start(headers={"content-type": "text/event-stream"})
-        for step in script:
-            if isinstance(step, str):
-                await _event(answer, delta({"content": step}))
-            elif isinstance(step, bytes):
-                await answer.send(step)
-            elif isinstance(step, Mapping):
-                await _event(answer, step)
-            elif isinstance(step, Hold):
-                await self.hold(answer, step.name)
-            elif step is Silence:
-                await answer.silence()
-            elif step is Drip:
-                await answer.drip()
-            elif step is Abort:
-                await answer.abort()
-                return
-            elif step is Cut:
-                break
-        await answer.end()
+
+        async def send(step: str | Mapping[str, Any]) -> None:
+            event = delta({"content": step}) if isinstance(step, str) else step
+            await answer.send(b"data: " + json.dumps(event, ensure_ascii=False).encode() + b"\n\n")
+
+        if await self.play(script, answer, send):
+            await answer.end()
 
     async def _embed(self, body: dict[str, Any], answer: Answer) -> None:
         if self.embed_reply is not None:
@@ -148,10 +136,6 @@ def _ends(step: Step) -> bool:
         choices = step.get("choices")
         return "error" in step or bool(choices and choices[0].get("finish_reason"))
     return step in (Abort, Cut, Silence) or (isinstance(step, bytes) and b"finish_reason" in step)
-
-
-async def _event(answer: Answer, value: Mapping[str, Any]) -> None:
-    await answer.send(b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n")
 
 
 async def _send(answer: Answer, reply: Refuse) -> None:
