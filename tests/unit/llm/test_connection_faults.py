@@ -32,12 +32,15 @@ def connections(tmp_path: Path) -> Connections:
     def log(kind: str, **fields: Any) -> None:
         """Nobody reads it."""
 
+    async def pause(seconds: float) -> None:
+        """A second try need not wait here."""
+
     return Connections(
         settings,
         ScriptedProvider(),
         {
             "ollama": lambda endpoint: OllamaProvider(settings, log, endpoint=endpoint),
-            "openai": lambda endpoint: OpenAIProvider(settings, log, endpoint=endpoint),
+            "openai": lambda endpoint: OpenAIProvider(settings, log, endpoint=endpoint, pause=pause),
         },
     )
 
