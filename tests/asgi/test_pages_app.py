@@ -417,7 +417,7 @@ async def test_all_declared_settings_are_listed_and_no_secret_is(world: World) -
     }
     assert listed["llm.temperature"] == {
         "key": "llm.temperature",
-        "description": "Temperature where a page names none.",
+        "description": SETTINGS["llm.temperature"].description,
         "type": "float",
         "value": 0.2,
         "default": 0.7,
