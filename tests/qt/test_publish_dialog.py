@@ -15,7 +15,7 @@ from peersky.qt.link_dialog import LinkDialog
 from peersky.qt.publish_dialog import PublishDialog, progress_text, result_text
 from peersky.qt.publishing import Wanted
 from peersky.qt.window import Browser, BrowserWindow
-from tests.qt.window_host import KEYBOARD, WindowHost, page_app, until
+from tests.qt.window_host import KEYBOARD, Site, WindowHost, page_app, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
@@ -100,6 +100,19 @@ def test_what_is_published_can_be_opened_and_its_link_is_on_the_clipboard(
     assert not shown.link.code.pixmap().isNull()
     KEYBOARD.keyClick(shown.open_button, Qt.Key.Key_Space)
     until(lambda: window.tab is not None and window.tab.committed_address == URL, "the page")
+
+
+def test_a_download_can_be_published(window: BrowserWindow, host: WindowHost) -> None:
+    web = Site({"/file.bin": "x" * 50})
+    try:
+        window.go_to(web.url("/file.bin"))
+        until(lambda: window.downloads.rows and not window.downloads.rows[0].is_running, "the download")
+    finally:
+        web.close()
+    row = window.downloads.rows[0]
+    until(row.publish.isVisible, "the button")
+    KEYBOARD.keyClick(row.publish, Qt.Key.Key_Space)
+    assert dialog().wanted == Wanted(f"{host.profile.downloadPath()}/file.bin", "hyper", "file.bin")
 
 
 def test_progress_then_cancel_then_again(window: BrowserWindow, site: Path, host: WindowHost) -> None:

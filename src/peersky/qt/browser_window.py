@@ -123,6 +123,7 @@ class BrowserWindow(QMainWindow):
         self.address.sign_button.clicked.connect(self._open_sign_panel)
         self.address.connection_button.clicked.connect(self._open_connection_panel)
         self.address.link_button.clicked.connect(self._open_link_panel)
+        self.downloads.publish_wanted.connect(self.commands.publish_path)
         self.address.zoom_button.clicked.connect(self.commands.zoom_reset)
 
     def apply_style(self) -> None:

@@ -163,6 +163,10 @@ class Commands:
         url = QUrl(self._tab.committed_address) if self._tab is not None else QUrl()
         return Path(url.toLocalFile()) if url.isLocalFile() else None
 
+    def publish_path(self, path: str) -> None:
+        """Publish a file that is known already."""
+        self._publish(Path(path), folder=False)
+
     def _publish(self, path: Path | None, *, folder: bool) -> None:
         window = self._window
         text = str(path) if path is not None and path.is_dir() == folder else ""

@@ -37,6 +37,8 @@ class DownloadRow(QFrame):
 
     finished = pyqtSignal()
     closed = pyqtSignal()
+    publish_wanted = pyqtSignal(str)
+    """The user wants to publish the file with this path."""
 
     def __init__(self, request: QWebEngineDownloadRequest, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -51,22 +53,29 @@ class DownloadRow(QFrame):
         self.cancel = QPushButton("Cancel", self)
         self.again = QPushButton("Try again", self)
         self.folder = QPushButton("Show folder", self)
+        self.publish = QPushButton("Publish…", self)
         self.close_button = IconButton("close", "Remove from this list", self, size=16)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(12, 4, 8, 4)
         layout.addWidget(self._icon)
         layout.addWidget(self.label, 1)
-        for widget in (self.bar, self.cancel, self.again, self.folder, self.close_button):
+        for widget in (self.bar, self.cancel, self.again, self.publish, self.folder, self.close_button):
             layout.addWidget(widget)
         self.cancel.clicked.connect(self._cancel)
         self.again.clicked.connect(self._resume)
         self.folder.clicked.connect(self._show_folder)
+        self.publish.clicked.connect(lambda: self.publish_wanted.emit(str(self.path)))
         self.close_button.clicked.connect(self.closed)
         request.receivedBytesChanged.connect(self._show)
         request.totalBytesChanged.connect(self._show)
         request.stateChanged.connect(lambda _state: self._show())
         request.isFinishedChanged.connect(self.finished)
         self._show()
+
+    @property
+    def path(self) -> Path:
+        """Where the file is kept."""
+        return Path(self.request.downloadDirectory()) / self.request.downloadFileName()
 
     @property
     def is_running(self) -> bool:
@@ -98,6 +107,7 @@ class DownloadRow(QFrame):
         for button, label, shown in (
             (self.cancel, f"Cancel saving {name}", running),
             (self.again, f"Try saving {name} again", state == _State.DownloadInterrupted),
+            (self.publish, f"Publish {name}", state == _State.DownloadCompleted),
             (self.folder, f"Show the folder of {name}", state == _State.DownloadCompleted),
             (self.close_button, f"Remove {name} from this list", not running),
         ):
@@ -117,6 +127,9 @@ class DownloadRow(QFrame):
 class DownloadsBar(QFrame):
     """The rows, newest last; hidden while there is none."""
 
+    publish_wanted = pyqtSignal(str)
+    """The user wants to publish the file with this path."""
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("downloads")
@@ -131,6 +144,7 @@ class DownloadsBar(QFrame):
         """Show a download that was accepted."""
         row = DownloadRow(request, self)
         row.closed.connect(lambda: self._remove(row))
+        row.publish_wanted.connect(self.publish_wanted)
         finished = [old for old in self.rows if not old.is_running]
         for old in finished[: max(0, len(self.rows) + 1 - _MAX_ROWS)]:
             self._remove(old)
