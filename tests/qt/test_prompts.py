@@ -71,6 +71,21 @@ def test_yes_and_no(browser: Browser, prompts: WindowPrompts, services: ServiceT
         assert bars(browser) == []
 
 
+def test_the_key_of_a_drive_does_not_widen_the_window(
+    browser: Browser, prompts: WindowPrompts, services: ServiceThread
+) -> None:
+    window = browser.new_window("peersky://home/")
+    before = window.minimumSizeHint().width()
+    drive = f"hyper://{'y' * 52}"
+    asked = services.call(prompts.ask(Question(Origin("hyper", "y" * 52), "publish", "May this site publish?")))
+    until(lambda: bars(browser), "the bar")
+    until(bars(browser)[0].isVisible, "the bar is seen")
+    assert window.minimumSizeHint().width() == before
+    assert bars(browser)[0].accessibleName() == f"{drive}: May this site publish?"
+    answer(bars(browser)[0], "Block")
+    assert asked.result(timeout=10) is False
+
+
 def test_the_question_stands_in_the_tab_of_its_site(
     browser: Browser, prompts: WindowPrompts, services: ServiceThread
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from PyQt6.QtCore import Qt, QTimer, pyqtSignal
@@ -12,6 +13,14 @@ from peersky.qt.icons import IconButton, text_icon
 
 GUARD_MS: Final = 500
 """Clicks are ignored this long after the bar appeared: a page may provoke a click and slide the bar under it."""
+
+
+_LONG_WORD = re.compile(r"\S{32,}")
+
+
+def _breakable(text: str) -> str:
+    """The text with places at which a long key may be broken into lines: it must not widen the window."""
+    return _LONG_WORD.sub(lambda word: re.sub(r"(.{8})(?=.)", "\\1\u200b", word[0]), text)
 
 
 class NoticeBar(QFrame):
@@ -34,7 +43,7 @@ class NoticeBar(QFrame):
         self.setAccessibleName(text)
         self._icon = QLabel(self)
         self._icon.setPixmap(text_icon(icon_name, self).pixmap(20, 20))
-        self.label = QLabel(text, self)
+        self.label = QLabel(_breakable(text), self)
         # What a site is called must not become markup.
         self.label.setTextFormat(Qt.TextFormat.PlainText)
         self.label.setWordWrap(True)
