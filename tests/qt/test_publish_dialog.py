@@ -6,12 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import segno
 from PyQt6.QtCore import QCoreApplication, QEvent, Qt, QUrl
 from PyQt6.QtGui import QGuiApplication
 from PyQt6.QtWidgets import QApplication
 
 from peersky.core.errors import QuotaExceeded
-from peersky.qt.link_dialog import LinkDialog
+from peersky.qt.link_dialog import LinkDialog, qr_pixmap
 from peersky.qt.publish_dialog import PublishDialog, progress_text, result_text
 from peersky.qt.publishing import Wanted
 from peersky.qt.window import Browser, BrowserWindow
@@ -205,6 +206,23 @@ def test_progress_in_words(line: dict[str, Any], text: str) -> None:
 def test_the_result_in_words() -> None:
     assert result_text({"files": 1, "bytes": 3}) == "Published 1 file (3 bytes)."
     assert result_text({"files": 0, "bytes": 0, "skipped": 2}).endswith("2 links or special files were left out.")
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.5, 2.0])
+def test_every_module_of_a_code_is_of_whole_pixels(qt_application: QApplication, ratio: float) -> None:
+    """Compared with the code's own modules, as the library gives them without drawing."""
+    modules = [list(row) for row in segno.make_qr(URL, error="m", boost_error=False).matrix_iter(border=4)]
+    image = qr_pixmap(URL, ratio).toImage()
+    scale = image.width() // len(modules)
+    assert image.width() == scale * len(modules)
+    seen = {
+        (column // scale, row // scale, image.pixelColor(column, row).name())
+        for row in range(image.height())
+        for column in range(image.width())
+    }
+    assert seen == {
+        (x, y, "#000000" if dark else "#ffffff") for y, row in enumerate(modules) for x, dark in enumerate(row)
+    }
 
 
 def test_a_p2p_page_shows_its_link(window: BrowserWindow) -> None:

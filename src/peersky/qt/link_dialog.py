@@ -14,6 +14,8 @@ from peersky.qt.menus import copy_text
 from peersky.web.qr import qr_svg
 
 QR_SIZE: Final = 232
+"""About how wide a code is shown, in pixels."""
+
 REACH: Final = (
     "Everybody who has this link can open it in a peer-to-peer browser while somebody who has the pages is online."
 )
@@ -49,10 +51,11 @@ class LinkBox(QWidget):
         if not url:
             return
         try:
-            self.code.setPixmap(qr_pixmap(url, self.devicePixelRatioF()))
+            pixmap = qr_pixmap(url, self.devicePixelRatioF())
+            self.code.setPixmap(pixmap)
             self.code.setAccessibleName("QR code of the link")
             # A label that may wrap gives its height away, and half a code cannot be read.
-            self.code.setMinimumHeight(QR_SIZE)
+            self.code.setMinimumHeight(round(pixmap.deviceIndependentSize().height()))
         except PeerSkyError as error:
             self.code.setText(error.message)
 
@@ -90,11 +93,14 @@ def qr_pixmap(text: str, ratio: float) -> QPixmap:
     Raises:
         NotSupported: the text is too long for one.
     """
-    side = round(QR_SIZE * ratio)
+    image = QSvgRenderer(QByteArray(qr_svg(text)))
+    modules = image.viewBox().width()
+    # Whole pixels for each module: between pixels, rows would part.
+    side = modules * max(1, round(QR_SIZE * ratio / modules))
     pixmap = QPixmap(side, side)
     pixmap.fill(Qt.GlobalColor.white)
     painter = QPainter(pixmap)
-    QSvgRenderer(QByteArray(qr_svg(text))).render(painter, QRectF(0, 0, side, side))
+    image.render(painter, QRectF(0, 0, side, side))
     painter.end()
     pixmap.setDevicePixelRatio(ratio)
     return pixmap
