@@ -62,7 +62,6 @@ class PeerWait(QLabel):
         """Go to the foot of the tab, above what is said of links."""
         parent = self.parentWidget()
         if parent is not None:
-            self.setMaximumWidth(max(120, parent.width() - 8))
             self.adjustSize()
             self.move(4, parent.height() - 2 * self.height() - 8)
 
@@ -75,6 +74,9 @@ class PeerWait(QLabel):
     def _count(self) -> None:
         if self._running:
             seconds = int(time.monotonic() - min(self._running.values()))
-            self.setText(f"{self._sentence or LOOKING} {seconds} s (Esc stops)")
+            text = f"{self._sentence or LOOKING} {seconds} s (Esc stops)"
+            parent = self.parentWidget()
+            room = max(120, parent.width() - 40) if parent is not None else 400
+            self.setText(self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, room))
             self.setAccessibleName(self._sentence or LOOKING)
             self.place()
