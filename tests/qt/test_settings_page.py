@@ -86,7 +86,14 @@ def test_an_ollama_is_chosen_with_one_of_its_models(lab: PagesLab) -> None:
         tab.click("#test")
         tab.until_text("#test-result", "answers and has 2 models.")
         save(tab)
-        saved(tab)
+        saved(tab, "Saved. Local AI is off: switch it on at the top of this page.")
+        assert not tab.run("return document.getElementById('try').checkVisibility()")
+        tab.click("#enabled")
+        tab.until_text("#state", "Local AI is on.")
+        tab.click("#models input[value='qwen2.5-coder:3b']")
+        tab.click("#models input[value='llama3.2:3b']")
+        save(tab)
+        tab.until_text("#try", "Open AI chat")
     assert lab.settings.text("llm.provider") == "ollama"
     assert lab.settings.text("llm.baseURL") == server.url
     assert lab.settings.text("llm.model") == "llama3.2:3b"

@@ -25,6 +25,7 @@ const enabled = document.getElementById("enabled");
 const state = document.getElementById("state");
 const useBuiltin = document.getElementById("use-builtin");
 const restart = document.getElementById("restart");
+const chat = document.getElementById("try");
 
 let settings = [];
 let status = {};
@@ -157,6 +158,11 @@ form.addEventListener("submit", async (event) => {
   showNotices(stored.notices);
   form.elements["llm.apiKey"].value = "";
   await refreshState();
+  // Who saved has scrolled past the switch, and past the link to the chat.
+  if (!status.enabled) {
+    say(result, `${result.textContent} Local AI is off: switch it on at the top of this page.`.trim(), "warn");
+  }
+  chat.hidden = !(status.enabled && status.supported);
   if (!reply.pending) {
     showForm();
     await loadModels();
