@@ -261,3 +261,17 @@ async def test_redirects_lead_a_tab_nowhere_but_to_peers(world: World) -> None:
     assert "location" not in reply.headers
     evil = await world.ask(page(EVIL, "main-frame"), "GET", f"{DRIVE}/a")
     assert evil.status == 404, "anybody may open a page in the tab"
+
+
+async def test_a_large_body_that_would_be_refused_is_not_even_taken(world: World, tmp_path: Path) -> None:
+    sessions = UploadSessions(world.app, tmp_path / "slices", admit=world.app.admit)
+    client = AsgiClient(sessions, page("https://agregore.mauve.moe"))
+    world.person.answer = False
+    headers = {"X-Peersky-Upload": f"{'0' * 32}; offset=0"}
+    reply = await client.request("PUT", f"{DRIVE}/a", content=b"x", headers=headers)
+    assert (reply.status, reply.text) == (403, "This drive is not yours to change; publish to one of your own.")
+    reply = await client.request("PUT", f"{CID}/a", content=b"x", headers=headers)
+    assert reply.status == 403
+    assert len(world.person.questions) == 1
+    assert (await client.request("PUT", f"{CID}/../a", content=b"x", headers=headers)).status == 400
+    assert not list((tmp_path / "slices").glob("*"))

@@ -72,7 +72,7 @@ class WebProfile:
         """Serve an app at a scheme, in place of whatever was served there."""
         if scheme in self._handlers:
             self.qt.removeUrlSchemeHandler(self._handlers[scheme])
-        sliced = UploadSessions(app, self._spool_dir / scheme)
+        sliced = UploadSessions(app, self._spool_dir / scheme, admit=getattr(app, "admit", None))
         handler = AsgiSchemeHandler(
             scheme,
             sliced,

@@ -95,6 +95,15 @@ class P2PApp:
                 await reply.text(500, internal_error().message)
             raise
 
+    async def admit(self, scope: Scope, send: Send) -> bool:
+        """Whether a large body, which comes in slices, is worth taking: who may not write is refused here already."""
+        try:
+            await self._access.check(parse_p2p_request(scope))
+        except PeerSkyError as error:
+            await _Reply(send).text(error.http_status, error.message, _allowed(error))
+            return False
+        return True
+
     async def _serve(self, request: P2PRequest, receive: Receive, reply: _Reply) -> None:
         body = _Body(receive)
 

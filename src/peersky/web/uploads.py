@@ -55,10 +55,18 @@ class UploadSessions:
         app: what gets the whole request.
         spool_dir: where slices wait; emptied at construction, since no session outlives the program.
         clock_s: monotonic clock.
+        admit: asked before the first slice is taken; False where it has refused the request, by a reply of its own.
+            So what the app would refuse at the end is not uploaded before.
     """
 
-    def __init__(self, app: ASGIApp, spool_dir: Path, clock_s: Callable[[], float] = time.monotonic) -> None:
-        self._app, self._dir, self._clock_s = app, spool_dir, clock_s
+    def __init__(
+        self,
+        app: ASGIApp,
+        spool_dir: Path,
+        clock_s: Callable[[], float] = time.monotonic,
+        admit: Callable[[Scope, Send], Awaitable[bool]] | None = None,
+    ) -> None:
+        self._app, self._dir, self._clock_s, self._admit = app, spool_dir, clock_s, admit
         self._sessions: dict[tuple[str, ...], _Session] = {}
         shutil.rmtree(spool_dir, ignore_errors=True)
 
@@ -88,6 +96,8 @@ class UploadSessions:
         url = f"{scope['server'][0]}{scope['raw_path'].decode('latin-1')}?{scope['query_string'].decode('latin-1')}"
         key = (str(asker.origin), session_id, scope["method"], scope["scheme"], url)
         if action == "offset":
+            if number == 0 and self._admit is not None and not await self._admit(scope, send):
+                return
             await self._slice(key, number, receive)
             await send({"type": "http.response.start", "status": 202, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
