@@ -1,8 +1,10 @@
 """Takes the pictures in docs/images/: the window with each page, light and dark, 800 and 1600 pixels wide.
 
-    .venv/bin/python -m tools.screenshots
+    .venv/bin/python -m tools.screenshots              # all
+    .venv/bin/python -m tools.screenshots light home   # one
 
 Looks at the real program on a profile of its own: the real window, the real pages, an answer of the starter model.
+What needs servers is in screenshot_scenes.py, and taken in one width alone.
 """
 
 from __future__ import annotations
@@ -11,7 +13,14 @@ import json
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.screenshot_scenes import SCENES, Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
@@ -74,42 +83,62 @@ def main(arguments: list[str]) -> int:
         return 0
     IMAGES.mkdir(parents=True, exist_ok=True)
     for scheme in ("light", "dark"):
-        for picture in PICTURES:
+        for picture in (*PICTURES, *SCENES):
             subprocess.run([sys.executable, "-m", "tools.screenshots", scheme, picture], check=True, cwd=ROOT)
             print(f"{picture}, {scheme}")
     return 0
 
 
+@contextmanager
+def scene_of(picture: str) -> Iterator[tuple[Scene, dict[int, int]]]:
+    """What one picture shows, and its sizes."""
+    if picture in SCENES:
+        with SCENES[picture]() as scene:
+            yield scene, dict([scene.size])
+    else:
+        llm, url, script = PICTURES[picture]
+        yield Scene(llm, url, [script] if script else []), SIZES
+
+
 def take(scheme: str, picture: str) -> None:
-    """Take one picture in both widths."""
+    """Take one picture in each of its widths."""
+    with scene_of(picture) as (scene, sizes):
+        _take(scheme, picture, scene, sizes)
+
+
+def _take(scheme: str, picture: str, scene: Scene, sizes: dict[int, int]) -> None:
     from PyQt6.QtGui import QPainter
     from PyQt6.QtWidgets import QDialog
 
     from peersky.qt.application import create_application
     from peersky.qt.driver import PageDriver, wait_until
+    from peersky.qt.notifier import DesktopNotifier
     from peersky.qt.page import PeerSkyPage
     from peersky.qt.runtime import Runtime
     from peersky.qt.window import Browser, WindowPrompts
     from peersky.system.paths import open_profile
 
-    llm, url, script = PICTURES[picture]
     application = create_application(headless=True, on_error=print, dark=scheme == "dark")
     with tempfile.TemporaryDirectory() as folder:
         profile = open_profile(Path(folder))
-        settings = {"llm": llm, "browser": {"colorScheme": scheme}}
+        settings = {"llm": scene.llm, "browser": {"colorScheme": scheme}}
         profile.settings_file.write_text(json.dumps(settings), encoding="utf-8")
-        prompts = WindowPrompts()
-        runtime = Runtime(profile, prompts)
+        prompts, notifier = WindowPrompts(), DesktopNotifier([])
+        runtime = Runtime(profile, prompts, notifier)
         browser = Browser(runtime, prompts)
+        notifier.banner = browser.show_notice
         window = browser.new_window()
         tab = window.open_tab("about:blank")
         assert isinstance(tab.page, PeerSkyPage)
         driver = PageDriver(tab.page)
-        window.resize(*next(iter(SIZES.items())))
-        driver.load(url)
-        if script:
-            driver.evaluate(script, 120)
-        for width, height in SIZES.items():
+        window.resize(*next(iter(sizes.items())))
+        driver.load(scene.url)
+        for step in scene.steps:
+            if isinstance(step, str):
+                driver.evaluate(step, 120)
+            else:
+                step(runtime)
+        for width, height in sizes.items():
             window.resize(width, height)
             driver.evaluate(SETTLED, 30)
             wait_until(lambda: False, 0.3, None)
@@ -121,7 +150,7 @@ def take(scheme: str, picture: str) -> None:
                 shown = dialog.grab()
                 painter.drawPixmap((width - shown.width()) // 2, (height - shown.height()) // 2, shown)
             painter.end()
-            image.save(str(IMAGES / f"{picture}-{scheme}-{width}.png"), "PNG")
+            image.save(str(IMAGES / f"{picture}-{scheme}-{width}.png"), "PNG", 0)
         browser.dispose()
         runtime.close()
     del application
