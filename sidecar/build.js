@@ -33,6 +33,18 @@ const unused = {
   },
 };
 
+/** A library that reads its own package.json when it is loaded: the bundle has it inside. */
+const ownPackage = {
+  name: "own-package",
+  setup(build) {
+    build.onLoad({ filter: /@achingbrain\/ssdp\/dist\/src\/ssdp\.js$/ }, async ({ path }) => {
+      const { name, version } = JSON.parse(await readFile(join(path, "../../../package.json"), "utf-8"));
+      const code = await readFile(path, "utf-8");
+      return { contents: code.replace("req('../../package.json')", JSON.stringify({ name, version })) };
+    });
+  },
+};
+
 /** An entry that imports what our files import from packages. esbuild puts what entries share into chunks of its own. */
 const shared = {
   name: "shared",
@@ -79,7 +91,7 @@ const { metafile } = await build({
   legalComments: "none",
   metafile: true,
   banner: { js: 'import{createRequire as nodeRequire}from"node:module";const require=nodeRequire(import.meta.url);' },
-  plugins: [natives, unused, shared],
+  plugins: [natives, unused, ownPackage, shared],
 });
 await rm(join(folder, "shared.mjs"));
 const used = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.keys(inputs).filter((path) => inputs[path].bytesInOutput > 0));

@@ -170,8 +170,8 @@ class HeliaBackend {
   }
 
   async limits(limits) {
-    if (limits.cacheBytes !== undefined) this.#cache.limit = limits.cacheBytes;
     this.#traffic.limits(limits);
+    if (limits.cacheBytes !== undefined) await this.#cache.setLimit(limits.cacheBytes);
   }
 
   async close() {

@@ -26,11 +26,10 @@ export function parseCid(host) {
 export function parseName(host) {
   if (DOMAIN.test(host)) return { domain: host.toLowerCase() };
   try {
-    let key;
-    if (/^(Qm|1)/.test(host)) key = CID.createV1(LIBP2P_KEY, Digest.decode(base58btc.baseDecode(host)));
-    else key = CID.parse(host, BASES).toV1();
-    // The old form of a name is its hash alone, as a CID of dag-pb.
-    if (key.code === 0x70) key = CID.createV1(LIBP2P_KEY, key.multihash);
+    // The oldest spelling is the bare hash in base58.
+    const key = /^(Qm|1)/.test(host)
+      ? CID.createV1(LIBP2P_KEY, Digest.decode(base58btc.baseDecode(host)))
+      : CID.parse(host, BASES);
     if (key.code !== LIBP2P_KEY || ![0x00, 0x12].includes(key.multihash.code)) throw new TypeError("not a key");
     return { key, name: key.toString(base36) };
   } catch {

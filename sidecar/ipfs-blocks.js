@@ -73,7 +73,7 @@ export class BlockFiles extends BaseBlockstore {
       await writeFile(temporary, bytes, { mode: 0o600 });
       await rename(temporary, file);
       this.#index.run(
-        "INSERT OR REPLACE INTO blocks (hash, size, used) VALUES (?, ?, ?)", hash, bytes.byteLength, Date.now(),
+        "INSERT OR IGNORE INTO blocks (hash, size, used) VALUES (?, ?, ?)", hash, bytes.byteLength, Date.now(),
       );
     } catch (error) {
       await rm(temporary, { force: true });

@@ -26,9 +26,10 @@ export class Cache {
     files.onAdded = (bytes) => this.#grew(bytes);
   }
 
-  set limit(bytes) {
+  /** Change how many bytes may be kept besides what is pinned, and keep to it at once. */
+  async setLimit(bytes) {
     this.#limit = bytes;
-    this.#grew(SLACK);
+    await this.collect();
   }
 
   /** Keep what is written from now on, until `release` of what this returns is called. */

@@ -10,7 +10,7 @@ import { noPeers, noSuchPath, offline } from "./errors.js";
 import { translate } from "./ipfs-errors.js";
 import { ipfsUrl } from "./ipfs-address.js";
 
-// Blocks of 1 MiB that are asked for, or written, at a time.
+// Blocks, of at most 1 MiB, that are asked for or written at a time.
 const BLOCKS_AT_ONCE = 8;
 const ENTRIES_AT_ONCE = 16;
 
@@ -104,8 +104,8 @@ export class Content {
     }
   }
 
-  /** Write a file from an async iterable. Returns {cid, size: with its nodes, bytes: of the content}. */
-  async write(body, signal) {
+  /** Write a file from an async iterable to `sink`. Returns {cid, size: with its nodes, bytes: of the content}. */
+  async write(body, sink, signal) {
     let bytes = 0;
     async function* counted() {
       for await (const chunk of body) {
@@ -114,7 +114,7 @@ export class Content {
         yield chunk;
       }
     }
-    const { cid, size } = await importFile({ content: counted() }, this.blocks, {
+    const { cid, size } = await importFile({ content: counted() }, sink, {
       cidVersion: 1,
       rawLeaves: true,
       chunker: fixedSize({ chunkSize: 1_048_576 }),
@@ -125,13 +125,8 @@ export class Content {
   }
 
   /** Where new blocks go. */
-  get blocks() {
-    return {
-      put: async (cid, bytes) => {
-        if (cid.multihash.code !== 0) await this.#backend.put(cid, bytes);
-        return cid;
-      },
-    };
+  sink() {
+    return new Sink(this.#backend);
   }
 
   #readable(signal) {
@@ -141,5 +136,36 @@ export class Content {
         yield await load(cid);
       },
     };
+  }
+}
+
+/** Takes blocks and writes a few at a time, so that many small files do not wait for the disk one by one. */
+class Sink {
+  #backend;
+  #running = new Set();
+  #error = null;
+
+  constructor(backend) {
+    this.#backend = backend;
+  }
+
+  async put(cid, bytes) {
+    if (cid.multihash.code === 0) return cid;
+    while (this.#running.size >= BLOCKS_AT_ONCE) await Promise.race(this.#running);
+    if (this.#error !== null) throw this.#error;
+    const write = this.#backend
+      .put(cid, bytes)
+      .catch((error) => {
+        this.#error ??= error;
+      })
+      .finally(() => this.#running.delete(write));
+    this.#running.add(write);
+    return cid;
+  }
+
+  /** Wait until every block is written. Throws where one could not be. */
+  async done() {
+    await Promise.all(this.#running);
+    if (this.#error !== null) throw this.#error;
   }
 }

@@ -10,6 +10,7 @@ import { sha256 } from "multiformats/hashes/sha2";
 
 const RAW = 0x55;
 const SHARD_BITS = 8;
+const SHARDS_AT_ONCE = 16;
 const SHARD_LINK_BYTES = 262_144;
 const MURMUR3 = 0x22n;
 
@@ -39,10 +40,31 @@ export async function* entriesOf(cid, load) {
     return;
   }
   const digits = (Number(node.fanout) - 1).toString(16).length;
+  const shards = ahead(Links.filter(({ Name }) => Name.length === digits), ({ Hash }) => load(Hash));
   for (const link of Links) {
     if (link.Name.length > digits) yield { name: link.Name.slice(digits), cid: link.Hash, size: link.Tsize ?? 0 };
-    else yield* entriesOf(link.Hash, load);
+    else yield* entriesOf(link.Hash, firstFrom(await shards.next(), load));
   }
+}
+
+/** `load` of each item, in order, some of them before they are asked for: one by one, far shards would take minutes. */
+async function* ahead(items, load) {
+  const running = [];
+  for (const item of items) {
+    const loading = load(item);
+    loading.catch(() => {}); // told when its turn comes
+    if (running.push(loading) >= SHARDS_AT_ONCE) yield await running.shift();
+  }
+  for (const loading of running) yield await loading;
+}
+
+/** A `load` that gives `bytes`, which are there already, at its first call. */
+function firstFrom({ value: bytes }, load) {
+  return (cid) => {
+    const there = bytes;
+    bytes = null;
+    return there ?? load(cid);
+  };
 }
 
 /** The CID of the entry called `name` in a folder, or null; of a large folder, only the shards on the way are loaded. */

@@ -24,21 +24,21 @@ export class Writer {
    */
   async put(request, base, { names, isFolder }, owner) {
     const isForm = (request.headers.get("content-type") ?? "").toLowerCase().startsWith("multipart/form-data");
-    return this.#edit(base, owner, request.signal, async (folder) => {
+    return this.#edit(base, owner, request.signal, async (folder, sink) => {
       if (!isForm && isFolder) {
         if (names.length === 0) throw malformed("Say in the address under which name the file is to be stored, or send a form.");
         folder.makeFolder(names);
         return { bytes: 0, files: 0 };
       }
       if (!isForm) {
-        const { cid, size, bytes } = await this.#content.write(request.body, request.signal);
+        const { cid, size, bytes } = await this.#content.write(request.body, sink, request.signal);
         folder.add(names, cid, size);
         return { bytes, files: 1 };
       }
       const sum = { bytes: 0, files: 0 };
       for await (const { filename, body } of request.form()) {
         if (filename === undefined) continue; // a field that is no file
-        const { cid, size, bytes } = await this.#content.write(body, request.signal);
+        const { cid, size, bytes } = await this.#content.write(body, sink, request.signal);
         folder.add([...names, ...splitFileName(filename)], cid, size);
         sum.bytes += bytes;
         sum.files += 1;
@@ -63,7 +63,7 @@ export class Writer {
   async publish(path, { owner, signal, progress }) {
     const tree = await readTree(path, signal);
     const state = { done: 0, total: tree.bytes, files: 0, totalFiles: tree.files.length, file: "" };
-    const result = await this.#edit(null, owner, signal, async (folder) => {
+    const result = await this.#edit(null, owner, signal, async (folder, sink) => {
       for (const file of tree.files) {
         let told = state.done;
         const counted = async function* () {
@@ -75,7 +75,7 @@ export class Writer {
             progress({ ...state, file: file.names.join("/") });
           }
         };
-        const { cid, size } = await this.#content.write(counted(), signal);
+        const { cid, size } = await this.#content.write(counted(), sink, signal);
         folder.add(file.names, cid, size);
         state.files += 1;
         progress({ ...state, file: file.names.join("/") });
@@ -93,8 +93,10 @@ export class Writer {
         throw malformed("What lies at this CID is no folder, so nothing can be put into it.");
       }
       const folder = new Folder(base);
-      const sum = await fill(folder);
-      const { cid } = await folder.write(this.#content.blocks, load);
+      const sink = this.#content.sink();
+      const sum = await fill(folder, sink);
+      const { cid } = await folder.write(sink, load);
+      await sink.done();
       signal.throwIfAborted();
       await this.#backend.pin(cid, owner, load);
       return { cid, ...sum };

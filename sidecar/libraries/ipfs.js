@@ -7,6 +7,7 @@ export { noise } from "@libp2p/noise";
 export { yamux } from "@libp2p/yamux";
 export { identify } from "@libp2p/identify";
 export { kadDHT, passthroughMapper } from "@libp2p/kad-dht";
+export { ping } from "@libp2p/ping";
 export { tcp } from "@libp2p/tcp";
 export { multiaddr } from "@multiformats/multiaddr";
 export { createHeliaLight } from "helia";
