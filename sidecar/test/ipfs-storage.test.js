@@ -23,7 +23,9 @@ async function openPut(node, path, headers = {}) {
   const url = new URL(`${node.address}/ipfs/bafyaabakaieac/${path}`);
   const put = request(url, { method: "PUT", headers: { Authorization: `Bearer ${node.config.token}`, ...headers } });
   put.on("error", () => {}); // the connection is cut on purpose
-  await new Promise((resolve) => put.write(someBytes(12_000_000), resolve));
+  await new Promise((resolve) => {
+    put.write(someBytes(12_000_000), resolve);
+  });
   return put;
 }
 
