@@ -141,23 +141,29 @@ def test_progress_then_cancel_then_again(window: BrowserWindow, site: Path, host
     until(lambda: shown.pages.currentIndex() == 2, "the result")
 
 
-def test_closing_the_dialog_cancels(window: BrowserWindow, site: Path, host: WindowHost) -> None:
+@pytest.mark.parametrize("how", ["Escape", "the window is closed"])
+def test_closing_cancels(window: BrowserWindow, site: Path, host: WindowHost, how: str) -> None:
     begun, ended = [], []
 
     async def endless() -> AsyncGenerator[dict[str, Any], None]:
         try:
             begun.append(1)
-            yield {"done": 0, "total": 0}
-            await asyncio.Event().wait()
+            while True:
+                yield {"done": 0, "total": 0}
+                await asyncio.sleep(0.01)
         finally:
             ended.append(1)
 
     host.publication = endless
-    window.commands.publish_folder()
+    other = window.browser.new_window("peersky://home/")
+    other.commands.publish_folder()
     dialog().choose(str(site))
     dialog().publish()
     until(lambda: begun, "it runs")
-    KEYBOARD.keyClick(dialog(), Qt.Key.Key_Escape)
+    if how == "Escape":
+        KEYBOARD.keyClick(dialog(), Qt.Key.Key_Escape)
+    else:
+        other.browser.forget(other)
     until(lambda: ended, "it is cancelled")
 
 

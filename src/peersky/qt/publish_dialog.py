@@ -136,7 +136,7 @@ class PublishDialog(QDialog):
     def wanted(self) -> Wanted:
         """What the form says."""
         to = next(to for to, button in self.ways.items() if button.isChecked())
-        path = Path(self.path.text().strip()).expanduser()
+        path = Path(self.path.text().strip()).expanduser().absolute()
         return Wanted(str(path), to, self.name.text().strip() or path.name)
 
     # Progress
@@ -173,13 +173,21 @@ class PublishDialog(QDialog):
         self.pages.setCurrentIndex(1)
         self.cancel_button.setFocus()
         job = self._job = self._start(wanted)
-        # Queued signals of a publication that was cancelled meanwhile may still arrive.
-        job.progressed.connect(lambda line: self._on_progress(line) if job is self._job else None)
-        job.published.connect(lambda result: self._on_published(result) if job is self._job else None)
-        job.failed.connect(lambda sentence: self._back(sentence) if job is self._job else None)
+        job.progressed.connect(self._on_progress)
+        job.published.connect(self._on_published)
+        job.failed.connect(self._on_failed)
+        # The window may be closed with the dialog in it, which tells the dialog nothing.
+        self.destroyed.connect(job.cancel)
         job.start()
 
+    @property
+    def _is_stale(self) -> bool:
+        """Whether the signal that arrives now is of a publication that was cancelled meanwhile."""
+        return self.sender() is not self._job
+
     def _on_progress(self, line: dict[str, Any]) -> None:
+        if self._is_stale:
+            return
         self.amount.setText(progress_text(line))
         name = self.file.fontMetrics().elidedText(str(line.get("file", "")), Qt.TextElideMode.ElideMiddle, 480)
         self.file.setText(name)
@@ -192,6 +200,10 @@ class PublishDialog(QDialog):
         if self._job is not None:
             self._job.cancel()
             self._back("Cancelled; nothing was published.")
+
+    def _on_failed(self, sentence: str) -> None:
+        if not self._is_stale:
+            self._back(sentence)
 
     def _back(self, sentence: str) -> None:
         self._job = None
@@ -220,6 +232,8 @@ class PublishDialog(QDialog):
         return page
 
     def _on_published(self, result: dict[str, Any]) -> None:
+        if self._is_stale:
+            return
         self._job = None
         url = str(result["url"])
         copy_text(url)
