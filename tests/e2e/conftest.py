@@ -41,7 +41,8 @@ class Product:
 
     def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
         profile = open_profile(directory)
-        profile.settings_file.write_text(json.dumps(settings))
+        # No test may reach peers that are not its own.
+        profile.settings_file.write_text(json.dumps({"p2p": {"listen": "loopback"}, **settings}))
         self.runtime = Runtime(profile)
         self.profile = profile
         self._drivers: list[PageDriver] = []
