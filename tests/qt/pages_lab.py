@@ -50,6 +50,10 @@ class Puller(ScriptedProvider):
         self.hold = Hold()
         self.failure: Exception | None = None
 
+    async def remove(self, model: str) -> int:
+        self.infos = [info for info in self.infos if info.name != model]
+        return 1_000_000_000
+
     async def ensure(self, model: str, report: Callable[[PullProgress], None]) -> None:
         self.pulled.append(model)
         for progress in self.progress:

@@ -237,6 +237,30 @@ def test_a_download_is_cancelled_or_fails(lab: PagesLab) -> None:
     tab.until_text("#state", "new:1b answers")
 
 
+def test_a_model_is_removed_after_a_second_press(lab: PagesLab) -> None:
+    lab.settings.change({**ON, "llm.model": STARTER_MODEL})
+    tab = opened(lab)
+    assert not tab.run("return document.querySelector(`[aria-label='Remove: ${'peersky-starter'}']`)")
+    remove = "#models .removable:has(input[value=other]) button"
+    tab.click(remove)
+    tab.until_text(remove, "Delete it?")
+    assert "other" in [info.name for info in lab.builtin.infos]
+    tab.click(remove)
+    tab.until_text("#models-state", "other is removed; 1.0 GB are free again.")
+    assert "other" not in [info.name for info in lab.builtin.infos]
+    assert tab.focused == "llm-model"
+
+
+def test_the_model_that_answers_is_not_removed(lab: PagesLab) -> None:
+    lab.settings.change(ON)
+    tab = opened(lab)
+    remove = "#models .removable:has(input[value=other]) button"
+    tab.click(remove)
+    tab.click(remove)
+    tab.until_text("#models-state", "other is the model that answers; choose another one first.")
+    assert "other" in [info.name for info in lab.builtin.infos]
+
+
 def test_ollama_that_is_down_is_said_beside_nothing_and_saved(lab: PagesLab) -> None:
     with OllamaServer() as server:
         url = server.url

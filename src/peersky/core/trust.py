@@ -30,6 +30,7 @@ INTERNAL_APIS: Final[dict[str, frozenset[str]]] = {
         {
             "settings",
             "models",
+            "models-remove",
             "permissions",
             "p2p",
             "llm-status",

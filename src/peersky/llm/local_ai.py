@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from peersky.core.errors import NotSupported
 from peersky.llm.bridge import Bridge
 from peersky.llm.choice import builtin_changes
 from peersky.llm.connections import Connections, MakeProvider
@@ -53,6 +54,7 @@ class LocalAi:
     ) -> None:
         self._settings = settings
         self._notify = notify
+        self._builtin = builtin
         self.consent = CloudConsent(profile.consent_file, prompts)
         self.unreachable = UnreachableNotice(settings, profile.unreachable_file)
         stored = stored_endpoint(settings)
@@ -69,6 +71,24 @@ class LocalAi:
     async def use_builtin(self) -> None:
         """Let the built-in engine answer from now on."""
         await asyncio.to_thread(self._settings.change, builtin_changes(self._settings))
+
+    async def remove_model(self, name: str) -> int:
+        """Delete a model of the built-in engine, with an unfinished download of it; the bytes that this freed.
+
+        Raises:
+            NotSupported, ProfileUnusable: as :meth:`Provider.remove`.
+        """
+        builtin = self._builtin
+        known = (builtin.kind, builtin.canonical_name(name))
+        unfinished = [d for d in self.downloads.list() if (d.provider, d.model) == known and d.state != "done"]
+        for download in unfinished:
+            self.downloads.cancel(download.id)
+        try:
+            return await builtin.remove(name)
+        except NotSupported as error:
+            if not unfinished or error.reason != "model_missing":
+                raise
+            return 0
 
     async def close(self) -> None:
         """Stop downloads and answers, and close the back ends. Safe to call twice."""

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from peersky.core.errors import InvalidRequest, NotFound, NotSupported
+from peersky.core.errors import InvalidRequest, NotFound
 from peersky.llm.download import Download
 from peersky.llm.engine import free_memory_bytes
 from peersky.web.event_stream import Report, Unsubscribe, event_stream
@@ -60,20 +60,7 @@ class ModelControl:
 
     async def _remove(self, request: Request) -> Response:
         name = text_of(await json_object(request), "name")
-        builtin, downloads = self._services.builtin, self._services.downloads
-        known = builtin.canonical_name(name)
-        unfinished = [
-            d for d in downloads.list() if (d.provider, d.model) == (builtin.kind, known) and d.state != "done"
-        ]
-        for download in unfinished:
-            downloads.cancel(download.id)
-        try:
-            freed = await builtin.remove(name)
-        except NotSupported as error:
-            if not unfinished or error.reason != "model_missing":
-                raise
-            freed = 0
-        return JSONResponse({"freedBytes": freed})
+        return JSONResponse({"freedBytes": await self._services.local_ai.remove_model(name)})
 
     async def _import(self, request: Request) -> Response:
         body = await json_object(request)

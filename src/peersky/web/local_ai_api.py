@@ -36,6 +36,7 @@ class LocalAiApi:
 
     def __init__(self, settings: SettingsStore, ai: LocalAi) -> None:
         self._settings = settings
+        self._remove_model = ai.remove_model
         self._connections, self._switch, self._consent = ai.connections, ai.switch, ai.consent
         self._downloads = downloads = ai.downloads
         self._steps: Final[Mapping[str, Callable[[str], None]]] = {
@@ -49,6 +50,7 @@ class LocalAiApi:
         """For ``peersky://settings/api/``."""
         return [
             Route("/models", self._models, methods=["POST"]),
+            Route("/models-remove", self._remove, methods=["POST"]),
             Route("/llm-test", self._test, methods=["POST"]),
             Route("/llm-key", self._forget_key, methods=["POST"]),
             Route("/llm-save", self._save, methods=["POST"]),
@@ -75,6 +77,13 @@ class LocalAiApi:
         except PeerSkyError as error:
             reply["problem"] = error.as_object()
         return JSONResponse(reply)
+
+    async def _remove(self, request: Request) -> Response:
+        """``{model}`` → ``{freedBytes}``: delete a model of the built-in engine."""
+        model = text_of(await json_object(request), "model")
+        if model == self._settings.text("llm.model") and self._settings.text("llm.provider") == "builtin":
+            raise InvalidRequest(f"{model} is the model that answers; choose another one first.", param="llm.model")
+        return JSONResponse({"freedBytes": await self._remove_model(model)})
 
     async def _forget_key(self, request: Request) -> Response:
         """``{baseURL}``: forget the key of that address."""

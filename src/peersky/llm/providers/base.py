@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo
+from peersky.core.errors import NotSupported
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,15 @@ class Provider(ABC):
 
     async def discard(self, model: str) -> None:  # noqa: B027 - a server of its own keeps its own order
         """Throw away what an unfinished download of the model left."""
+
+    async def remove(self, model: str) -> int:
+        """Delete a model; the bytes that this freed.
+
+        Raises:
+            NotSupported: there is no such model (``model_missing``), or this back end deletes none.
+            ProfileUnusable: a file cannot be deleted.
+        """
+        raise NotSupported(f"{model} can only be removed where it is installed.")
 
     def canonical_name(self, model: str) -> str:
         """The one way to write this model's name, so that two ways to write it are known as one model."""

@@ -130,12 +130,6 @@ class BuiltinProvider(Provider):
         return model.strip() if name is None or self._catalogue.file_of(model.strip()) is not None else str(name)
 
     async def remove(self, model: str) -> int:
-        """Delete a model from this computer; the bytes that this freed.
-
-        Raises:
-            NotSupported: there is no such model (``model_missing``), or it is not the library's to delete.
-            ProfileUnusable: a file cannot be deleted.
-        """
         if model == STARTER_MODEL or Path(model).is_absolute():
             raise NotSupported(f"{model} does not belong to the library, and is not removed.", reason="not_in_library")
         file, name = await asyncio.to_thread(self._catalogue.file_of, model), library_name_of(model)

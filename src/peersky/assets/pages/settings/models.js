@@ -149,7 +149,7 @@ export class ModelPart {
   #choice(model) {
     const tooLarge = isTooLarge(model, this.#provider, this.#free);
     const id = `facts-${this.#models.indexOf(model)}`;
-    return el(
+    const label = el(
       "label",
       { class: `choice ${tooLarge ? "too-large" : ""}`.trim() },
       el("input", {
@@ -164,6 +164,34 @@ export class ModelPart {
       el("span", { class: "name" }, nameOf(model)),
       el("span", { class: "facts", id }, facts(model, this.#provider, this.#free)),
     );
+    const isOurs = this.#provider === "builtin" && model.present && model.id !== STARTER;
+    return isOurs ? el("div", { class: "removable" }, label, this.#removeButton(model)) : label;
+  }
+
+  // Asks in its own place: the first press says what a second one does.
+  #removeButton(model) {
+    const button = el("button", { class: "button small", type: "button", "aria-label": `Remove: ${model.id}` }, "Remove");
+    const ask = () => {
+      const words = `Delete it? ${bytes(model.sizeBytes)}`;
+      button.textContent = words;
+      button.setAttribute("aria-label", `${words}: ${model.id}`);
+      button.classList.add("danger");
+      button.removeEventListener("click", ask);
+      button.addEventListener("click", () => this.#remove(model));
+    };
+    button.addEventListener("click", ask);
+    return button;
+  }
+
+  async #remove(model) {
+    try {
+      const { freedBytes } = await request("/api/models-remove", { model: model.id });
+      await this.load({ provider: this.#provider, baseURL: "" });
+      this.#state.textContent = `${model.id} is removed; ${bytes(freedBytes)} are free again.`;
+    } catch (error) {
+      this.#state.textContent = error.message;
+    }
+    this.#input.focus();
   }
 
   #mark() {
