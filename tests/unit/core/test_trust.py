@@ -193,6 +193,7 @@ APIS_OF_EACH_HOST: Final = {
     "settings": {
         "settings",
         "models",
+        "models-remove",
         "permissions",
         "p2p",
         "llm-status",
