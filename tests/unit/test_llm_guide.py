@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from peersky.core.settings_schema import SETTINGS, Setting
@@ -31,6 +32,16 @@ def table() -> str:
 def test_the_field_reference_is_that_of_the_program() -> None:
     written = GUIDE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
     assert written == table(), f"The table in docs/llm.md must be:\n{table()}"
+
+
+def test_the_pictures_it_shows_are_there_light_and_dark() -> None:
+    shown = set(re.findall(r"images/([\w-]+)-(light|dark)-(\d+)\.png", GUIDE.read_text("utf-8")))
+    names = {(name, width) for name, _scheme, width in shown}
+    assert len(names) > 5
+    for name, width in names:
+        for scheme in ("light", "dark"):
+            assert (name, scheme, width) in shown
+            assert (GUIDE.parent / "images" / f"{name}-{scheme}-{width}.png").is_file(), name
 
 
 def test_the_source_files_it_names_are_there() -> None:
