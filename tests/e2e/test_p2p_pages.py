@@ -40,7 +40,7 @@ LOOK = """
     localStorage.setItem('seen', 'yes');
     return {
       origin: location.origin, title: document.title, ran: window.appRan, secure: isSecureContext,
-      llm: typeof window.llm.chat, part: [part.status, (await part.arrayBuffer()).byteLength],
+      answer: typeof await llm.complete('What is PeerSky?', {maxTokens: 20}), part: [part.status, (await part.arrayBuffer()).byteLength],
       write: write.status, missing: [missing.status, await missing.text()], kept: localStorage.getItem('seen'),
     };
 """
@@ -53,7 +53,8 @@ def browsers(qt_application: QApplication, tmp_path: Path, bootstrap: list[str])
 
     def start(**settings: object) -> Product:
         block = {"listen": "loopback", "lookupSeconds": 5, "hyper.bootstrap": bootstrap, **settings}
-        running.append(Product(tmp_path / f"profile-{len(running)}", {"p2p": block}))
+        llm = {"enabled": True, "provider": "builtin", "model": "peersky-starter"}
+        running.append(Product(tmp_path / f"profile-{len(running)}", {"p2p": block, "llm": llm}))
         return running[-1]
 
     yield start
@@ -80,7 +81,7 @@ def test_a_page_made_in_one_browser_opens_in_the_other(browsers: Callable[..., P
             "title": "Made elsewhere",
             "ran": True,
             "secure": True,
-            "llm": "function",
+            "answer": "string",
             "part": [206, 10],
             "write": write,
             "kept": "yes",

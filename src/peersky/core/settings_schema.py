@@ -237,6 +237,11 @@ _SETTINGS: Final = (
         choices=("everywhere", "lan", "loopback", "nowhere"),
     ),
     Setting(
+        "p2p.keepSharing",
+        True,
+        "Whenever the browser runs, what you published is shared; otherwise from your first P2P page on.",
+    ),
+    Setting(
         "p2p.hyper.bootstrap",
         [],
         "Addresses through which Hyper peers are found; empty: the public network.",

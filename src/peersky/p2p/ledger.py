@@ -218,6 +218,11 @@ class Ledger:
         query = "SELECT origin FROM publications WHERE root = ? AND pinned"
         return {origin for (origin,) in await self._database.read(partial(_fetch, query=query, values=(root,)))}
 
+    async def shared_schemes(self) -> set[str]:
+        """The URL schemes of what was published here and is still shared."""
+        query = "SELECT DISTINCT substr(root, 1, instr(root, ':') - 1) FROM publications WHERE pinned"
+        return {scheme for (scheme,) in await self._database.read(partial(_fetch, query=query, values=()))}
+
     async def set_pinned(self, root: str, pinned: bool, origin: str | None = None) -> None:
         """Note that a root is shared, or is no longer.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-PROTOCOLS: Final = ["hyper", "ipfs"]
+PROTOCOLS: Final = ("hyper", "ipfs")
+PROTOCOL_OF: Final = {"hyper": "hyper", "ipfs": "ipfs", "ipns": "ipfs"}
+"""Which of the node's protocols serves a URL scheme."""
 
 
 class NodePort(Protocol):
@@ -26,8 +29,8 @@ class NodePort(Protocol):
         """Delete what it stores; with ``identities``, the keys of drives and names, too."""
 
 
-async def start_all(node: NodePort) -> list[str]:
-    """Start the node with both of its protocols, which otherwise wait for the first page that needs them.
+async def start_all(node: NodePort, protocols: Sequence[str] = PROTOCOLS) -> list[str]:
+    """Start the node with its protocols, which otherwise wait for the first page that needs them.
 
     Returns:
         A sentence for each protocol that did not start.
@@ -37,5 +40,5 @@ async def start_all(node: NodePort) -> list[str]:
     """
     node.retry()
     await node.start()
-    status = await node.json("POST", "/node/start", {"protocols": PROTOCOLS})
-    return [status[name]["error"] for name in PROTOCOLS if status[name]["error"]]
+    status = await node.json("POST", "/node/start", {"protocols": list(protocols)})
+    return [status[name]["error"] for name in protocols if status[name]["error"]]

@@ -116,6 +116,8 @@ class Runtime:
         if prompts is not None:
             # Without a window the notice would count as shown, and nobody would have seen it.
             services.local_ai.unreachable.show = self.activity.unreachable.emit
+            # With a window the browser stays; a command ends before anybody has found it.
+            services.p2p.keep_sharing()
         return services
 
     @property

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.routing import Route
 
+from peersky.core.errors import PeerSkyError
 from peersky.core.trust import Policy
 from peersky.p2p.ledger import Ledger
 from peersky.p2p.node import P2PNode
+from peersky.p2p.node_port import PROTOCOL_OF, start_all
 from peersky.p2p.permissions import Publishers
 from peersky.p2p.program import Install
 from peersky.p2p.publisher import Network, publish
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from peersky.system.paths import Profile
     from peersky.system.prompt_port import PromptPort
     from peersky.system.settings_store import SettingsStore
+
+KEEP_SHARING_AFTER_S: Final = 10.0
 
 
 class P2PService:
@@ -57,6 +62,7 @@ class P2PService:
         log: Log,
     ) -> None:
         self._tasks = TaskOwner("peer-to-peer pages")
+        self._settings, self._log = settings, log
         self.node = P2PNode(settings, profile, install, log)
         self.ledger = Ledger(profile.ledger_file, lambda sentence: log("ledger.notice", text=sentence))
         self.publishers = Publishers(profile.publishers_file, prompts)
@@ -82,6 +88,26 @@ class P2PService:
     def publish(self, path: Path, to: Network, name: str = "") -> AsyncGenerator[dict[str, Any], None]:
         """Publish from the disk for the user in person: see :func:`peersky.p2p.publisher.publish`."""
         return publish(self.node, self.ledger, path, to, name)
+
+    def keep_sharing(self, delay_s: float = KEEP_SHARING_AFTER_S) -> None:
+        """Start the node by itself where something is shared from here, unless the user said no.
+
+        Args:
+            delay_s: first the window and its first page have the computer to themselves.
+        """
+
+        async def share() -> None:
+            await asyncio.sleep(delay_s)
+            if not self._settings.flag("p2p.keepSharing"):
+                return
+            try:
+                if schemes := await self.ledger.shared_schemes():
+                    await start_all(self.node, sorted({PROTOCOL_OF[scheme] for scheme in schemes}))
+            except PeerSkyError as error:
+                # The archive and the settings show the same when the user looks there.
+                self._log("p2p.sharing", error=error.message)
+
+        self._tasks.start(share(), "keep sharing")
 
     async def close(self) -> None:
         """End the node and close the ledger. Safe to call twice."""

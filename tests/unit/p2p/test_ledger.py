@@ -127,6 +127,15 @@ async def test_ten_thousand_entries_are_searched_and_paged(ledger: Ledger) -> No
     assert len(json.loads(text)["publications"]) == 10_001
 
 
+async def test_what_is_shared_is_known_by_scheme(ledger: Ledger) -> None:
+    assert await ledger.shared_schemes() == set()
+    for root in ("hyper://abc/", "ipfs://bafy1/", "ipfs://bafy2/", "ipns://k51/"):
+        await ledger.record(Publication(root, root, "", "user"))
+    await ledger.set_pinned("ipns://k51/", False)
+    await ledger.set_pinned("ipfs://bafy1/", False)
+    assert await ledger.shared_schemes() == {"hyper", "ipfs"}
+
+
 async def test_the_export_is_json_with_every_entry(ledger: Ledger) -> None:
     empty = json.loads(b"".join([piece async for piece in ledger.export()]))
     assert (empty["format"], empty["version"], empty["publications"]) == ("peersky-ledger", 1, [])

@@ -20,6 +20,7 @@ const LABELS = {
   "llm.temperature": "Temperature",
   "llm.maxTokens": "Longest answer",
   "p2p.listen": "Who can reach this computer",
+  "p2p.keepSharing": "Keep sharing",
   "p2p.hyper.bootstrap": "Hyper: first addresses, one on each line",
   "p2p.hyper.port": "Hyper: port",
   "p2p.ipfs.peers": "IPFS: fixed peers, one on each line",

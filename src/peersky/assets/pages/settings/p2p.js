@@ -6,7 +6,7 @@ import { collect, field, markProblem, save, say, showNotices } from "./fields.js
 const { bytes, el, request } = globalThis.PeerSky;
 
 const LOOK_MS = 2000;
-const NETWORK = ["p2p.listen", "p2p.uploadLimit", "p2p.downloadLimit", "p2p.cacheBytes"];
+const NETWORK = ["p2p.listen", "p2p.keepSharing", "p2p.uploadLimit", "p2p.downloadLimit", "p2p.cacheBytes"];
 const IPFS = ["p2p.ipfs.backend"];
 const KUBO = "p2p.ipfs.kuboRpc";
 const STATES = { stopped: "", installing: "warn", starting: "warn", ready: "on", crash_loop: "warn" };
