@@ -40,7 +40,8 @@ LOOK = """
     localStorage.setItem('seen', 'yes');
     return {
       origin: location.origin, title: document.title, ran: window.appRan, secure: isSecureContext,
-      answer: typeof await llm.complete('What is PeerSky?', {maxTokens: 20}), part: [part.status, (await part.arrayBuffer()).byteLength],
+      answer: typeof await llm.complete('What is PeerSky?', {maxTokens: 20}),
+      part: [part.status, (await part.arrayBuffer()).byteLength],
       write: write.status, missing: [missing.status, await missing.text()], kept: localStorage.getItem('seen'),
     };
 """
