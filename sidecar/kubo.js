@@ -8,7 +8,7 @@ const CODECS = new Map([[0x55, "raw"], [0x70, "dag-pb"]]);
 // In the list of pins: what Kubo had pinned before us, and keeps when we let go.
 const KUBO = "kubo";
 const VALUE = 5; // the type of an event of routing/get that carries a record
-const STATUS_MS = 3000;
+const STATUS_MS = 10_000;
 
 /** Connect to the daemon at `config.kuboRpc`. Throws 502 where none answers. */
 export async function openKubo({ config, index }) {

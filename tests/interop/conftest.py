@@ -1,4 +1,7 @@
-"""What `make interop` runs; without it (``PEERSKY_INTEROP`` names the built Ollamas) nothing here is collected."""
+"""What `make interop` runs; without it nothing here is collected.
+
+``PEERSKY_INTEROP`` names the built Ollamas, ``PEERSKY_KUBO`` the built Kubo.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ PROGRAMS = [Path(program) for program in os.environ.get("PEERSKY_INTEROP", "").s
 CONTEXT = 512
 SYSTEM = b"You are terse."
 
-collect_ignore_glob = [] if PROGRAMS else ["test_*.py"]
+collect_ignore_glob = [] if PROGRAMS else ["test_real_ollama.py", "test_real_store.py"]
+if not os.environ.get("PEERSKY_KUBO"):
+    collect_ignore_glob.append("test_real_kubo.py")
 
 
 def version_of(program: Path) -> str:
