@@ -187,7 +187,8 @@ async function showModel() {
   if (!isReady) return;
   try {
     const { model, provider } = await llm.model();
-    const place = provider === "openai" ? "a service on the network" : "on this computer";
+    // An Ollama may run elsewhere, and a service here: only of the built-in engine a page knows where it is.
+    const place = { builtin: "on this computer", ollama: "Ollama" }[provider] ?? "a service that you chose";
     // A model of the user's own is named by its file: the name will do.
     const name = model === STARTER ? "Starter model, a demonstration" : model.split(/[\\/]/).at(-1);
     at("model").textContent = `${name} · ${place}`;
