@@ -58,6 +58,8 @@ LIBRARIES = {
         bundled=True,
     ),
     "marked": Library("marked", {"marked.esm.js": "marked/lib/marked.esm.js"}),
+    # KaTeX for MathML alone, which needs neither its style sheet nor its fonts.
+    "mathml": Library("katex", bundled=True),
     "qr": Library("qr", {"qr.esm.js": "qr/index.js"}),
 }
 
@@ -65,6 +67,9 @@ LIBRARIES = {
 FOLDERS = {
     "apps/ai-chat/vendor": ("dompurify", "highlight", "katex", "marked"),
     "apps/editor/vendor": ("codemirror", "qr"),
+    "apps/llm-lab/vendor": ("codemirror",),
+    "apps/md/vendor": ("codemirror", "diff", "dompurify", "highlight", "marked", "mathml", "qr"),
+    "apps/upload/vendor": ("qr",),
 }
 
 
