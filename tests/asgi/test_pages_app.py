@@ -159,9 +159,11 @@ async def test_scripts_and_styles_refer_to_files_that_exist(world: World) -> Non
             assert (file.parent / name).is_file(), (file, name)
 
 
-def test_the_chat_app_brings_everything_along() -> None:
+@pytest.mark.parametrize(
+    "app", sorted(page.parent for page in ASSETS.glob("apps/*/index.html")), ids=lambda app: app.name
+)
+def test_an_app_brings_everything_along(app: Path) -> None:
     """It is published as a folder: nothing in it may point out of it, and its copies must be the shared ones."""
-    app = ASSETS / "apps" / "ai-chat"
     loads = _Markup((app / "index.html").read_text("utf-8")).loads
     assert loads
     assert not [name for name in loads if ":" in name or name.startswith(("/", ".."))]
@@ -169,6 +171,20 @@ def test_the_chat_app_brings_everything_along() -> None:
     assert (app / "mark.svg").read_bytes() == (ASSETS / "shared" / "mark.svg").read_bytes()
     for script in app.glob("*.js"):
         assert not re.findall(r'from "(?!\./)', script.read_text("utf-8")), script
+
+
+async def test_a_preview_is_a_frame_that_reaches_nothing(world: World) -> None:
+    """What apps run there was written by others: no origin, no network, no frame of another page than the app."""
+    reply = await world.client.get("peersky://p2p/editor/preview.html", asker=fetched_by("peersky://p2p"))
+    rules = {part.split()[0]: part.split()[1:] for part in reply.headers["content-security-policy"].split(";")}
+    assert rules.pop("sandbox") == ["allow-scripts", "allow-forms"]
+    assert rules.pop("frame-ancestors") == ["'self'"]
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == ["'none'"]
+    assert set().union(*rules.values()) <= {"'none'", "'unsafe-inline'", "'unsafe-eval'", "data:", "blob:"}
+    app = await world.client.get("peersky://p2p/editor/")
+    assert "frame-src 'self';" in app.headers["content-security-policy"]
+    home = await world.client.get("peersky://home/")
+    assert "frame-src 'none';" in home.headers["content-security-policy"]
 
 
 async def test_a_folder_without_its_slash_leads_to_the_one_with_it(world: World) -> None:

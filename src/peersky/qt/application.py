@@ -27,6 +27,9 @@ _QUIET: Final = (
     "--no-pings",
     "--disable-features=OptimizationHints,MediaRouter,Translate,AutofillServerCommunication,DnsOverHttps",
 )
+# Each site in a process of its own, sandboxed frames too, which QtWebEngine leaves off: a process cannot claim the
+# origin of another site then, and a page can remove a frame whose script never ends.
+_ISOLATION: Final = "--site-per-process"
 _FLAGS: Final = "QTWEBENGINE_CHROMIUM_FLAGS"
 
 
@@ -46,7 +49,7 @@ def create_application(*, headless: bool, on_error: Callable[[str], None], dark:
     Raises:
         NotAllowed: root asked for a window: Chromium's sandbox does not work for root, and users never run without it.
     """
-    flags = [*_QUIET]
+    flags = [*_QUIET, _ISOLATION]
     if is_root():
         if not headless:
             raise NotAllowed(

@@ -53,9 +53,18 @@ FOLDER_HERE: Final = "This is a folder, and its address ends in a slash."
 _CSP: Final = (
     "default-src 'none'; script-src 'self' peersky://assets; style-src 'self' peersky://assets; "
     "img-src 'self' peersky://assets data: blob:; media-src 'self' blob:; font-src 'self'; connect-src {connect}; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "frame-src {frames}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _CONNECT_APPS: Final = "'self' llm: hyper: ipfs: ipns:"
+
+# The frame in which an app runs what others wrote: an origin of its own that can reach nothing and load nothing.
+# `frame-src` of the app keeps the frame from going elsewhere. A form may be handled by a script, and sent nowhere.
+PREVIEW: Final = "/preview.html"
+_PREVIEW_CSP: Final = (
+    "sandbox allow-scripts allow-forms; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'unsafe-inline' data:; img-src data: blob:; media-src data: blob:; font-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
 _HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -282,12 +291,16 @@ class _SecurityHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        connect = _CONNECT_APPS if _host(scope) == "p2p" else "'self'"
+        is_app = _host(scope) == "p2p"
+        if is_app and scope.get("path", "").endswith(PREVIEW):
+            csp = _PREVIEW_CSP
+        else:
+            csp = _CSP.format(connect=_CONNECT_APPS if is_app else "'self'", frames="'self'" if is_app else "'none'")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["content-security-policy"] = _CSP.format(connect=connect)
+                headers["content-security-policy"] = csp
                 headers.update(_HEADERS)
             await send(message)
 
