@@ -22,8 +22,6 @@ import { Traffic } from "./traffic.js";
 
 const FIRST_DIAL_MS = 3000;
 const REDIAL_MS = 5000;
-// At most so many blocks of 1 MiB wait in memory for one peer.
-const MAX_WANTS = 256;
 // A slow line, or the user's own limit, takes a while for 1 MiB.
 const MESSAGE_MS = 120_000;
 
@@ -36,7 +34,7 @@ export async function openHelia({ config, log, folder, index, privateKey, dns, i
   const traffic = new Traffic(config);
   const helia = createHeliaLight({ blockstore: files, datastore, dns, hashers: [sha512] });
   withLibp2pLight(helia, libp2pOptions({ config, privateKey, datastore, dns, ipnsRules, traffic }));
-  withBitswap(helia, { maxWantListSize: MAX_WANTS, messageSendTimeout: MESSAGE_MS, messageReceiveTimeout: MESSAGE_MS });
+  withBitswap(helia, { messageSendTimeout: MESSAGE_MS, messageReceiveTimeout: MESSAGE_MS });
   await helia.start();
   const backend = new HeliaBackend({ helia, files, cache, index, traffic, log });
   await backend.keepConnected(config.ipfsPeers);

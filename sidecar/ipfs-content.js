@@ -1,16 +1,15 @@
 // Reads and writes trees of UnixFS through a back end (helia.js or kubo.js), with one patience for both: who asks for a block
 // that is not here waits `lookupSeconds` for it, and then learns whether peers or the network were missing.
-import { exporter } from "ipfs-unixfs-exporter";
 import { importFile } from "ipfs-unixfs-importer";
 import { fixedSize } from "ipfs-unixfs-importer/chunker";
 import { balanced } from "ipfs-unixfs-importer/layout";
 
-import { describe, entriesOf, findEntry } from "./ipfs-dag.js";
+import { describe, entriesOf, findEntry, readFile } from "./ipfs-dag.js";
 import { noPeers, noSuchPath, offline } from "./errors.js";
 import { translate } from "./ipfs-errors.js";
 import { ipfsUrl } from "./ipfs-address.js";
 
-// Blocks, of at most 1 MiB, that are asked for or written at a time.
+// Blocks, of at most 1 MiB, that are written at a time.
 const BLOCKS_AT_ONCE = 8;
 const ENTRIES_AT_ONCE = 16;
 
@@ -59,10 +58,10 @@ export class Content {
 
   /** Bytes `start`…`end` (excluded) of the file at `cid`. */
   async *read(cid, start, end, signal) {
+    if (end <= start) return;
+    const load = (block) => this.load(block, signal);
     try {
-      const entry = await exporter(cid, this.#readable(signal), { signal });
-      const options = { offset: start, length: end - start, signal, blockReadConcurrency: BLOCKS_AT_ONCE };
-      if (end > start) yield* entry.content(options);
+      yield* readFile(cid, await load(cid), start, end, load);
     } catch (error) {
       throw translate(error, ipfsUrl(cid));
     }
@@ -127,15 +126,6 @@ export class Content {
   /** Where new blocks go. */
   sink() {
     return new Sink(this.#backend);
-  }
-
-  #readable(signal) {
-    const load = (cid) => this.load(cid, signal);
-    return {
-      async *get(cid) {
-        yield await load(cid);
-      },
-    };
   }
 }
 

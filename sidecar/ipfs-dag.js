@@ -8,9 +8,12 @@ import { UnixFS } from "ipfs-unixfs";
 import { CID } from "multiformats/cid";
 import { sha256 } from "multiformats/hashes/sha2";
 
+import { malformed } from "./errors.js";
+
 const RAW = 0x55;
 const SHARD_BITS = 8;
-const SHARDS_AT_ONCE = 16;
+// Blocks, of at most 1 MiB or so, that are loaded before they are asked for.
+const AHEAD = 8;
 const SHARD_LINK_BYTES = 262_144;
 const MURMUR3 = 0x22n;
 
@@ -47,13 +50,40 @@ export async function* entriesOf(cid, load) {
   }
 }
 
+/**
+ * Bytes `start`…`end` (excluded) of the file whose root block, `bytes`, is there already. No faster than they are taken: the
+ * library's own reader would fill the memory with what a slow page has not read yet.
+ */
+export async function* readFile(cid, bytes, start, end, load) {
+  if (cid.code === RAW) {
+    yield bytes.subarray(start, end);
+    return;
+  }
+  const { Data, Links } = dagPB.decode(bytes);
+  const node = UnixFS.unmarshal(Data);
+  let at = node.data?.byteLength ?? 0;
+  if (start < at) yield node.data.subarray(start, Math.min(end, at));
+  const parts = [];
+  for (const [i, { Hash }] of Links.entries()) {
+    const size = Number(node.blockSizes[i]);
+    if (size > 0 && at < end && at + size > start) parts.push({ cid: Hash, at, size });
+    at += size;
+  }
+  const blocks = ahead(parts, (part) => load(part.cid));
+  for (const part of parts) {
+    const { value } = await blocks.next();
+    if (describe(part.cid, value).size !== part.size) throw malformed("A part of this file has not the size that the file says.");
+    yield* readFile(part.cid, value, Math.max(0, start - part.at), Math.min(part.size, end - part.at), load);
+  }
+}
+
 /** `load` of each item, in order, some of them before they are asked for: one by one, far shards would take minutes. */
 async function* ahead(items, load) {
   const running = [];
   for (const item of items) {
     const loading = load(item);
     loading.catch(() => {}); // told when its turn comes
-    if (running.push(loading) >= SHARDS_AT_ONCE) yield await running.shift();
+    if (running.push(loading) >= AHEAD) yield await running.shift();
   }
   for (const loading of running) yield await loading;
 }
