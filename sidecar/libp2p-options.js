@@ -45,8 +45,10 @@ export function libp2pOptions({ config, privateKey, datastore, dns, ipnsRules, t
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     connectionGater: gater(listen),
-    // Without this, peers on one machine would not dial each other's 127.0.0.1.
-    peerDiscovery: listen === "lan" ? [mdns()] : isPublic ? [bootstrap({ list: BOOTSTRAP }), ...(listen === "everywhere" ? [mdns()] : [])] : [],
+    peerDiscovery: [
+      ...(isPublic ? [bootstrap({ list: BOOTSTRAP })] : []),
+      ...(listen === "everywhere" || listen === "lan" ? [mdns()] : []),
+    ],
     services: {
       identify: identify(),
       identifyPush: identifyPush(),

@@ -1,7 +1,9 @@
 // What stays and what goes: uploads that break off, kill -9, pins and cache, spoiled blocks, publishing from disk.
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, mkdtemp, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { request } from "node:http";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 
@@ -211,4 +213,25 @@ test("a folder on disk is published with progress; links are skipped; a cancelle
   await node.restart();
   await node.admin("start", { protocols: ["ipfs"] });
   assert.equal((await node.admin("status")).storage.pinnedBytes, pinned);
+});
+
+test("a full disk is 507; nothing is pinned, and there is room again for less", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "peersky-full-"));
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], { stdio: "ignore" });
+  } catch {
+    t.skip("only root on Linux may mount a small disk");
+    return;
+  }
+  const node = await start([], { storage: folder });
+  try {
+    const full = await textOf(node.fetch(`${EMPTY}big.bin`, { method: "PUT", body: someBytes(12_000_000) }));
+    assert.deepEqual([full.status, full.reason], [507, "disk_full"]);
+    assert.equal((await node.admin("status")).storage.pinnedBytes, 0);
+    await node.admin("gc", {});
+    assert.equal((await textOf(node.fetch(`${EMPTY}small.txt`, { method: "PUT", body: "small" }))).status, 201);
+  } finally {
+    await node.stop();
+    execFileSync("umount", [folder]);
+  }
 });
