@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -140,3 +141,24 @@ async def test_the_command_line_publishes_without_a_browser(tmp_path: Path, site
         assert [entry.name for entry in (await peer.services.p2p.ledger.search()).publications] == ["blog"]
         with pytest.raises(ProfileUnusable):
             ProfileLock.acquire(peer.services.profile)
+
+
+async def test_the_command_line_shares_until_ctrl_c(tmp_path: Path, site: Path, bootstrap: list[str]) -> None:
+    async with open_peer(tmp_path / "p", **{"hyper.bootstrap": bootstrap}):
+        pass
+    argv = [sys.executable, "-m", "peersky", "publish", "--profile", str(tmp_path / "p"), str(site), "--stay"]
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*argv, stdout=pipe, stderr=pipe)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            url = (await process.stdout.readline()).decode().strip()
+            async with open_peer(tmp_path / "reader", **{"hyper.bootstrap": bootstrap}) as reader:
+                assert (await reader.get(url)).text == "<h1>First</h1>"
+            process.send_signal(signal.SIGINT)
+            _, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+    assert process.returncode == 0, err

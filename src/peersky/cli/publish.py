@@ -53,8 +53,7 @@ def run_publish(options: argparse.Namespace) -> int:
         say(f"Published {files}, {size_text(told['bytes'])}{skipped}.")
         print(told["url"], flush=True)
         if session.is_own and options.stay:
-            say("Shared until Ctrl-C.")
-            _until_interrupted()
+            _share_until_interrupted()
         elif session.is_own:
             say("It is shared while PeerSky runs: `peersky run`, or --stay.")
     return 0
@@ -83,8 +82,9 @@ def _as_download(line: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _until_interrupted() -> None:
+def _share_until_interrupted() -> None:
     try:
+        say("Shared until Ctrl-C.")
         threading.Event().wait()
     except KeyboardInterrupt:
         say("")
