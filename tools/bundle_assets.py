@@ -65,7 +65,7 @@ LIBRARIES = {
 
 # Folder below assets/ -> what it gets.
 FOLDERS = {
-    "apps/ai-chat/vendor": ("dompurify", "highlight", "katex", "marked"),
+    "apps/ai-chat/vendor": ("dompurify", "highlight", "katex", "marked", "qr"),
     "apps/editor/vendor": ("codemirror", "qr"),
     "apps/llm-lab/vendor": ("codemirror",),
     "apps/md/vendor": ("codemirror", "diff", "dompurify", "highlight", "marked", "mathml", "qr"),

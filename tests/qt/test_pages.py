@@ -98,7 +98,13 @@ class Lab:
 async def _chat_published(scope: Any, receive: Any, send: Any) -> None:
     """The app's folder as somebody's site."""
     name = scope["path"].removeprefix("/ai-chat/") or "index.html"
-    types = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".html": "text/html"}
+    types = {
+        ".css": "text/css",
+        ".js": "text/javascript",
+        ".svg": "image/svg+xml",
+        ".html": "text/html",
+        ".woff2": "font/woff2",
+    }
     file = ASSETS / "apps" / "ai-chat" / name
     content = file.read_bytes()
     response = HTMLResponse(content, headers={"content-type": f"{types[file.suffix]}; charset=utf-8"})
@@ -282,7 +288,7 @@ def test_a_conversation_that_is_too_long_can_go_on_without_its_past(chat: Lab) -
     chat.press("Ask without the earlier messages")
     chat.settled(4)
     assert chat.sent() == [("user", "Second")]
-    assert chat.run("return document.querySelectorAll('.problem').length") == 0
+    assert chat.run("return document.querySelectorAll('#log .problem').length") == 0
 
 
 def test_markdown_of_the_model_is_harmless(chat: Lab) -> None:

@@ -1,5 +1,6 @@
-// The conversation as elements. One MessageView per entry; what it shows follows from the entry alone.
+// The conversation as elements. One MessageView per message; what it shows follows from the message alone.
 
+import { adviceFor } from "./advice.js";
 import { MarkdownView } from "./markdown.js";
 
 const STATES = {
@@ -7,11 +8,12 @@ const STATES = {
   cut: "The answer reached its longest length and was cut.",
 };
 
-export function button(label, onclick) {
+export function button(label, onclick, name = "") {
   const element = document.createElement("button");
   element.type = "button";
   element.className = "quiet";
   element.textContent = label;
+  if (name) element.setAttribute("aria-label", name);
   element.addEventListener("click", onclick);
   return element;
 }
@@ -20,19 +22,20 @@ export function button(label, onclick) {
 export async function copyText(text, pressed) {
   const before = pressed.dataset.label ?? pressed.textContent;
   pressed.dataset.label = before;
-  pressed.textContent = (await toClipboard(text)) ? "Copied" : "Copying is not allowed";
+  pressed.textContent = (await toClipboard(text, pressed)) ? "Copied" : "Copying is not allowed";
   setTimeout(() => {
     pressed.textContent = before;
   }, 2000);
 }
 
 // A selection that is copied on a click is always allowed; the clipboard API asks the user for a permission first.
-async function toClipboard(text) {
+async function toClipboard(text, pressed) {
   const { activeElement } = document;
   const field = document.createElement("textarea");
   field.className = "visually-hidden";
   field.value = text;
-  document.body.append(field);
+  // Beside the button: what is outside of an open dialog cannot have the focus.
+  (pressed.closest("dialog") ?? document.body).append(field);
   field.select();
   const done = document.execCommand("copy");
   field.remove();
@@ -53,21 +56,37 @@ function div(className) {
 }
 
 export class MessageView {
-  // actions(entry): the buttons under the entry, asked for whenever its state changes.
-  constructor(entry, actions) {
-    this.entry = entry;
+  // actions(message): the buttons under the message, asked for whenever its state changes.
+  constructor(message, actions) {
+    this.message = message;
     this.actions = actions;
     this.element = document.createElement("article");
-    this.element.className = `message ${entry.role}`;
+    this.element.className = `message ${message.role}`;
     const name = document.createElement("h2");
     name.className = "visually-hidden";
-    name.textContent = entry.role === "user" ? "You" : "Answer";
+    name.textContent = message.role === "user" ? "You" : "Answer";
     this.body = div("body");
     this.foot = div("message-foot");
     this.element.append(name, this.body, this.foot);
-    if (entry.role === "assistant") this.#buildAnswer();
-    else this.body.textContent = entry.content;
+    if (message.role === "assistant") this.#buildAnswer();
+    else this.#buildQuestion();
     this.settle();
+  }
+
+  #buildQuestion() {
+    const { content, images } = this.message;
+    if (images.length) {
+      const pictures = div("pictures");
+      for (const [at, url] of images.entries()) {
+        const image = document.createElement("img");
+        image.src = url;
+        image.alt = `Picture ${at + 1} of this question`;
+        pictures.append(image);
+      }
+      this.element.insertBefore(pictures, this.body);
+    }
+    this.body.textContent = content;
+    this.body.hidden = !content;
   }
 
   #buildAnswer() {
@@ -76,6 +95,7 @@ export class MessageView {
     const summary = document.createElement("summary");
     summary.textContent = "Thoughts of the model";
     this.thoughts = div("thoughts");
+    this.thoughts.append(document.createTextNode(""));
     this.thinking.append(summary, this.thoughts);
     this.element.insertBefore(this.thinking, this.body);
     this.wait = div("wait");
@@ -88,11 +108,13 @@ export class MessageView {
 
   // While the answer grows: at most once per frame.
   grow() {
-    const { content, reasoning, state } = this.entry;
+    const { content, reasoning, state } = this.message;
     this.thinking.hidden = !reasoning;
-    if (reasoning) this.thoughts.textContent = reasoning;
+    const thoughts = this.thoughts.firstChild;
+    if (reasoning.length > thoughts.length) thoughts.appendData(reasoning.slice(thoughts.length));
     this.wait.hidden = Boolean(content) || state !== "streaming";
-    this.markdown.update(content);
+    if (state === "streaming") this.markdown.update(content);
+    else this.markdown.finish(content);
   }
 
   // Before the first word: how much of the conversation the model has read.
@@ -103,26 +125,41 @@ export class MessageView {
 
   // When the state changed: the whole content, and what can be done with it.
   settle() {
-    const { entry } = this;
-    this.element.classList.toggle("streaming", entry.state === "streaming");
-    if (entry.role === "assistant") {
-      this.grow();
-      if (entry.state !== "streaming") this.markdown.finish(entry.content);
-    }
+    const { message } = this;
+    this.element.classList.toggle("streaming", message.state === "streaming");
+    if (message.role === "assistant") this.grow();
+    this.settleFoot();
+  }
+
+  settleFoot() {
+    const { error, state } = this.message;
     this.foot.replaceChildren();
-    if (entry.error) {
-      const problem = div("problem");
-      problem.setAttribute("role", "alert");
-      problem.textContent = entry.error.message;
-      this.foot.append(problem);
-    } else if (STATES[entry.state]) {
+    if (error) {
+      this.foot.append(this.#problem(error));
+    } else if (STATES[state]) {
       const said = div("said");
-      said.textContent = STATES[entry.state];
+      said.textContent = STATES[state];
       this.foot.append(said);
     }
     const row = div("row");
-    row.append(...this.actions(entry));
+    row.append(...this.actions(this.message));
     if (row.childNodes.length) this.foot.append(row);
+  }
+
+  #problem({ message, reason }) {
+    const problem = div("problem");
+    problem.setAttribute("role", "alert");
+    const sentence = document.createElement("p");
+    sentence.textContent = message;
+    problem.append(sentence);
+    const { text } = adviceFor(reason);
+    if (text) {
+      const advice = document.createElement("p");
+      advice.className = "advice";
+      advice.textContent = text;
+      problem.append(advice);
+    }
+    return problem;
   }
 }
 
@@ -149,4 +186,35 @@ export class Scroller {
     this.latest.hidden = true;
     this.follow();
   }
+}
+
+// Calls `show` soon after it is asked to, and the less often the longer showing takes: the page stays usable.
+export function paced(show) {
+  let timer = 0;
+  let frame = 0;
+  let ready = 0;
+  const run = () => {
+    frame = 0;
+    const start = performance.now();
+    show();
+    ready = performance.now() + 3 * (performance.now() - start);
+  };
+  const ask = () => {
+    if (timer || frame) return;
+    const wait = ready - performance.now();
+    if (wait > 16) {
+      timer = setTimeout(() => {
+        timer = 0;
+        frame = requestAnimationFrame(run);
+      }, wait);
+    } else {
+      frame = requestAnimationFrame(run);
+    }
+  };
+  const cancel = () => {
+    clearTimeout(timer);
+    cancelAnimationFrame(frame);
+    timer = frame = 0;
+  };
+  return { ask, cancel };
 }
