@@ -98,7 +98,13 @@ ANSWERS = [
     Case(
         "model",
         "return await window.llm.model();",
-        {"model": "peersky-starter", "provider": "builtin", "capabilities": ["completion"], "contextLength": 2048},
+        {
+            "model": "peersky-starter",
+            "provider": "builtin",
+            "local": True,
+            "capabilities": ["completion"],
+            "contextLength": 2048,
+        },
     ),
 ]
 

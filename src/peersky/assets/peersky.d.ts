@@ -141,6 +141,8 @@ declare global {
   interface PeerSkyModel {
     model: string;
     provider: "builtin" | "ollama" | "openai";
+    /** Whether questions stay on this computer. */
+    local: boolean;
     capabilities: string[];
     /** In tokens; 0 where unknown. */
     contextLength: number;

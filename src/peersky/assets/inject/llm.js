@@ -490,10 +490,11 @@ async function isSupported() {
 }
 
 async function model() {
-  const { data: [info] } = await get('/models');
+  const [{ data: [info] }, { isLocal }] = await Promise.all([get('/models'), get('/status')]);
   return {
     model: info.id,
     provider: info.provider,
+    local: isLocal === true,
     capabilities: info.capabilities,
     contextLength: info.contextLength,
   };
