@@ -11,6 +11,10 @@ export class Bucket {
     this.#paidAt = 0;
   }
 
+  get limit() {
+    return this.#perSecond;
+  }
+
   /** Milliseconds until everything taken so far is paid off. */
   get debtMs() {
     return this.#perSecond > 0 ? Math.max(0, this.#paidAt - Date.now()) : 0;

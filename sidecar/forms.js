@@ -23,17 +23,24 @@ export async function* readForm(headers, source) {
   // Paused until somebody iterates: busboy reads no further than a part that nobody reads.
   const parts = [];
   let wake = () => {};
-  parser.on("file", (name, body, { filename }) => {
-    body.on("error", end);
-    parts.push({ name, filename: filename ?? "", body });
+  parser.on("file", (name, stream, { filename }) => {
+    stream.on("error", () => {}); // the parser's own error, or the source's, says it
+    parts.push({ stream, part: { name, filename: filename ?? "", body: readPart(stream) } });
     wake();
   });
   parser.on("field", (name, value) => {
-    parts.push({ name, filename: undefined, body: [Buffer.from(value)] });
+    parts.push({ stream: null, part: { name, filename: undefined, body: [Buffer.from(value)] } });
     wake();
   });
+  async function* readPart(stream) {
+    try {
+      yield* stream;
+    } catch {
+      throw failure ?? half();
+    }
+  }
   ended.signal.addEventListener("abort", () => wake());
-  parser.on("error", () => end(malformed("The form ends in the middle, or is not a form.")));
+  parser.on("error", () => end(half()));
   parser.on("close", () => end());
   source.on("error", (error) => {
     end(error);
@@ -43,9 +50,9 @@ export async function* readForm(headers, source) {
   try {
     for (;;) {
       while (parts.length) {
-        const part = parts.shift();
+        const { stream, part } = parts.shift();
         yield part;
-        if (typeof part.body.resume === "function") part.body.resume();
+        stream?.resume(); // what was not read
       }
       if (failure) throw failure;
       if (ended.signal.aborted) return;
@@ -59,3 +66,5 @@ export async function* readForm(headers, source) {
     parser.destroy();
   }
 }
+
+const half = () => malformed("The form ends in the middle, or is not a form.");

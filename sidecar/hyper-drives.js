@@ -183,6 +183,13 @@ export class Drives {
     return this.#get(b4a.toString(key, "hex"));
   }
 
+  /** Let the network's limits hold for the drives that are open. */
+  limit() {
+    for (const { drive, network } of this.openDrives) {
+      drive.blobs?.core.core.replicator.setInflightRange(...network.inflight);
+    }
+  }
+
   /** Use a drive for as long as `release` of the result was not called. */
   hold(open) {
     open.users += 1;
@@ -211,6 +218,10 @@ export class Drives {
     await drive.ready();
     const open = new OpenDrive(drive, record, this.services);
     this.#opened.set(key, open);
+    const watchBlobs = ({ core }) => {
+      watch(core);
+      core.core.replicator.setInflightRange(...this.services.network.inflight);
+    };
     const watch = (core) => {
       core.on("conflict", () => {
         this.log(`The drive ${key} has two histories; it is not read any more.`);
@@ -220,8 +231,8 @@ export class Drives {
       if (!record) core.on("download", (_index, bytes) => this.records.touch(key, bytes));
     };
     watch(drive.core);
-    if (drive.blobs) watch(drive.blobs.core);
-    else drive.once("blobs", (blobs) => watch(blobs.core));
+    if (drive.blobs) watchBlobs(drive.blobs);
+    else drive.once("blobs", watchBlobs);
     drive.once("close", () => this.#forget(key));
     this.#closeIdle().catch((error) => this.log(`Closing a drive failed: ${error.stack}`));
     return open;
@@ -251,11 +262,27 @@ export class Drives {
 
   /** Delete a drive from this computer, and stop sharing it. Our own is never opened under this key again. */
   async purge(open) {
+    await this.#delete(open);
+    await this.#reclaim();
+  }
+
+  async #delete(open) {
     if (open.record) this.records.setPurged(open.key);
     else this.records.evicted(open.key);
     this.#forget(open.key);
     await open.unshare();
-    await open.drive.purge();
+    const { drive } = open;
+    const sessions = [drive.core, drive.blobs?.core].filter(Boolean);
+    for (const session of sessions) await session.clear(0, session.length);
+    const cores = sessions.map((session) => session.core);
+    const stored = cores.map((core) => core.state.storage.core);
+    await drive.close();
+    // Not `drive.purge()`, which Hypercore 11.37 does not implement; and deleteCore leaves blocks, so they were cleared.
+    for (const [i, core] of cores.entries()) {
+      await core.closeAllSessions(null);
+      await core.close();
+      await this.corestore.storage.deleteCore(stored[i]);
+    }
   }
 
   /** Delete drives of others, the longest unused first, until they take no more than `bytes`. Returns the bytes freed. */
@@ -265,12 +292,17 @@ export class Drives {
       if (kept <= bytes) break;
       const open = await this.#open.get(entry.key)?.catch(() => null);
       if (open?.users) continue;
-      await this.purge(open ?? (await this.#openKey(entry.key, undefined)));
+      await this.#delete(open ?? (await this.#openKey(entry.key, undefined)));
       kept -= entry.bytes;
       freed += entry.bytes;
     }
-    if (freed) await this.corestore.storage.compact?.();
+    if (freed) await this.#reclaim();
     return freed;
+  }
+
+  /** Give the room of deleted blocks back to the disk. */
+  #reclaim() {
+    return this.corestore.storage.compact();
   }
 
   #discoveryKey(key) {

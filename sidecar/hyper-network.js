@@ -5,6 +5,8 @@ import z32 from "z32";
 import { Bucket } from "./buckets.js";
 
 const LOOPBACK = "127.0.0.1";
+const BLOCK_BYTES = 64 * 1024;
+const DEFAULT_INFLIGHT = [16, 512]; // Hypercore's own
 const PRIVATE = /^(?:10\.|127\.|169\.254\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)/;
 
 /** Options of the DHT node. On loopback it is bound there by hand: given only a bootstrap address, it binds every interface. */
@@ -52,6 +54,12 @@ export class HyperNetwork {
 
   get traffic() {
     return { inBytes: this.#received.bytes, outBytes: this.#sent.bytes };
+  }
+
+  /** How many blocks of a core may be asked for at once, [least, most]: those on their way cannot be held back. */
+  get inflight() {
+    const most = Math.ceil(this.#received.limit / BLOCK_BYTES);
+    return most > 0 ? [Math.min(4, most), most] : DEFAULT_INFLIGHT;
   }
 
   limits({ uploadBytesPerSecond, downloadBytesPerSecond }) {

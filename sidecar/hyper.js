@@ -200,6 +200,7 @@ class Hyper {
 
   async limits(limits) {
     this.network.limits(limits);
+    this.drives.limit();
     if (limits.cacheBytes !== undefined) await this.#evict();
   }
 

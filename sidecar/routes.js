@@ -10,10 +10,12 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { asP2PError, malformed, methodNotAllowed, P2PError } from "./errors.js";
 import { readForm } from "./forms.js";
 
 const ADMIN_BODY_BYTES = 1024 * 1024;
+const PROGRESS_MS = 100; // people see no more
 const DRAIN_MS = 5000; // a refused upload is read on for this long, so that its sender sees the reply
 
 const OPENERS = {
@@ -114,7 +116,7 @@ export async function createNodeServer({ config, log }) {
     const match = /^\/([a-z]+)\/([^/]*)(\/.*)?$/.exec(address);
     if (!match) throw malformed("There is no such address at the P2P node.");
     const [, area, first, path = "/"] = match;
-    if (area === "node") return admin(protocols, first, incoming, signal);
+    if (area === "node" && path === "/") return admin(protocols, first, incoming, signal);
     if (!Object.hasOwn(PROTOCOL_OF, area)) throw malformed("The P2P node serves hyper, ipfs and ipns.");
     const headers = new Headers();
     for (const [name, value] of Object.entries(incoming.headers)) headers.set(name, String(value));
@@ -215,8 +217,10 @@ async function publish(protocols, { path, to, name, origin = "user" }, signal) {
       const next = latest;
       latest = null;
       if (!next && outcome) break;
-      if (next) yield Buffer.from(`${JSON.stringify(next)}\n`);
-      else
+      if (next) {
+        yield Buffer.from(`${JSON.stringify(next)}\n`);
+        await Promise.race([running, sleep(PROGRESS_MS, undefined, { ref: false })]);
+      } else
         {await new Promise((resolve) => {
           wake = resolve;
           if (outcome || latest) resolve();

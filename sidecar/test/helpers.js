@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -65,6 +66,17 @@ export class Node {
       headers: { ...headers, Authorization: `Bearer ${this.config.token}`, "X-Peersky-Origin": origin },
       ...options,
     });
+  }
+
+  /** As `fetch`, with the path as it is written: `fetch` resolves dots. Returns `{status, reason, text}`. */
+  async raw(method, scheme, path) {
+    const [reply] = await once(
+      request(this.address, { method, path: `/${scheme}/${path}`, headers: { Authorization: `Bearer ${this.config.token}` } }).end(),
+      "response",
+    );
+    let text = "";
+    for await (const chunk of reply) text += chunk;
+    return { status: reply.statusCode, reason: reply.headers["x-peersky-reason"], text };
   }
 
   /** An admin action: GET without a body, POST with one. */

@@ -1,4 +1,4 @@
-"""What the P2P node needs is installed once, and what goes wrong is a sentence. npm is a script of ours in real Node."""
+"""What the P2P node needs is installed once, and what goes wrong is a sentence. npm is a script of ours, in Node."""
 
 from __future__ import annotations
 
