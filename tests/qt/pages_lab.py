@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 import peersky
 from peersky.core.chat import ModelInfo
+from peersky.core.origins import Origin
 from peersky.llm.endpoint import Endpoint
 from peersky.llm.local_ai import LocalAi
 from peersky.llm.memory import MemoryStore
@@ -23,12 +24,14 @@ from peersky.llm.providers.openai_compat import OpenAIProvider
 from peersky.p2p.ledger import Ledger
 from peersky.p2p.permissions import Publishers
 from peersky.qt.driver import PageDriver, wait_until
+from peersky.system.app_store import AppStore
 from peersky.system.logbook import Logbook
 from peersky.system.paths import open_profile
 from peersky.system.prompt_port import Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
-from peersky.web.compose import internal_apis
+from peersky.web.compose import app_apis, internal_apis
+from peersky.web.imported_apps import ImportedApps
 from peersky.web.llm_app import make_llm_app
 from peersky.web.p2p_api import p2p_apis
 from peersky.web.pages_app import make_pages_app
@@ -109,6 +112,8 @@ class PagesLab:
         self.node = NodeDouble()
         self.ledger = Ledger(self.profile.ledger_file)
         self.publishers = Publishers(self.profile.publishers_file, self.person)
+        self.app_store = AppStore(self.profile.apps_dir)
+        self.publications: list[tuple[Path, str, str, str]] = []
         pages = make_pages_app(
             self.settings,
             self.ai.bridge,
@@ -116,14 +121,27 @@ class PagesLab:
             ASSETS,
             self._apis(),
         )
-        self.world = world(peersky=pages, llm=make_llm_app(self.ai.bridge, lambda: self.world.policy), **apps)
+        imported = ImportedApps(pages, self.app_store, lambda: self.world.policy, ASSETS)
+        self.world = world(peersky=imported, llm=make_llm_app(self.ai.bridge, lambda: self.world.policy), **apps)
         self.tabs: list[Tab] = []
 
     def _apis(self) -> dict[str, list[Route]]:
         apis = internal_apis(self.settings, self.logbook, self.ai, self.memory)
         for host, routes in p2p_apis(self.node, self.ledger, self.memory, self.publishers).items():
             apis.setdefault(host, []).extend(routes)
+        for host, routes in app_apis(self.app_store, self._publish, self._forget, self.profile).items():
+            apis.setdefault(host, []).extend(routes)
         return apis
+
+    async def _publish(self, folder: Path, to: str, name: str, app: str) -> AsyncIterator[bytes]:
+        """A node that tells how far it is, and then an address."""
+        self.publications.append((folder, to, name, app))
+        for line in ({"sentence": "Starting."}, {"done": 1, "total": 2, "files": 0, "totalFiles": 1}):
+            yield json.dumps(line).encode() + b"\n"
+        yield json.dumps({"url": f"{to}://{name}/", "root": f"{to}://{name}/"}).encode() + b"\n"
+
+    async def _forget(self, origin: Origin) -> None:
+        self.publishers.revoke(str(origin))
 
     def _ollama(self, endpoint: Callable[[], Endpoint]) -> Provider:
         return OllamaProvider(self.settings, self.logbook.record, endpoint=endpoint)

@@ -42,8 +42,9 @@ INTERNAL_APIS: Final[dict[str, frozenset[str]]] = {
         }
         | {"memory", "memory-export"}
     ),
-    "home": frozenset({"llm-status", "llm-enable", "downloads"}),
-    "apps": frozenset({"apps"}),
+    "home": frozenset({"llm-status", "llm-enable", "downloads", "pinned", "app-icon"}),
+    "apps": frozenset({"apps", "app-icon", "app-files", "app-zip", "app-export", "app-publish"}),
+    "about": frozenset({"about", "doctor", "licence"}),
     "archive": frozenset({"ledger", "ledger-export", "ledger-qr"}),
     "logs": frozenset({"logs"}),
     "activity": frozenset({"activity"}),
@@ -201,6 +202,7 @@ def _may_read_internal(origin: Origin, host: str, path: str, top: Origin | None,
 
 
 def _may_open_internal(origin: Origin, target: OpenInternal, policy: Policy) -> bool:
-    if origin == BROWSER or origin.is_internal:
+    if origin == BROWSER or origin.is_internal or origin == Origin("peersky", target.host):
+        # The last of them is an imported app, which leads from page to page of its own.
         return True
     return is_trusted(origin, policy) and (target.host, target.path.rstrip("/")) == LLM_SETTINGS

@@ -29,7 +29,7 @@ class Node(Protocol):
 
 
 async def publish(
-    node: Node, ledger: Ledger, path: Path, to: Network, name: str = ""
+    node: Node, ledger: Ledger, path: Path, to: Network, name: str = "", app: str = ""
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Publish what is on disk, and note it in the ledger before the last line is given.
 
@@ -39,6 +39,7 @@ async def publish(
         path: an absolute path.
         name: of the drive for ``hyper``, where the same name is the same drive; a label for ``ipfs``. Empty: the
             path's last part.
+        app: name of the app that this is, where it is one; it stands in the ledger, as the publication's name too.
 
     Yields:
         How far it is: ``done`` and ``total`` in bytes, ``files``, ``totalFiles``, ``file``; at last ``url``, ``root``,
@@ -52,17 +53,17 @@ async def publish(
     async with aclosing(node.lines("POST", "/node/publish", order)) as lines:
         async for line in lines:
             if "url" in line:
-                await _note(ledger, line, name)
+                await _note(ledger, line, name, app)
             yield line
 
 
-async def _note(ledger: Ledger, line: dict[str, Any], name: str) -> None:
+async def _note(ledger: Ledger, line: dict[str, Any], name: str, app: str) -> None:
     url, root = str(line["url"]), str(line.get("root") or line["url"])
     size, files = int(line.get("bytes") or 0), int(line.get("files") or 0)
     try:
         if root.startswith("hyper:"):
             await ledger.set_owner(root, USER, name)
-        await ledger.record(Publication(url, root, name, USER, bytes=size, files=files))
+        await ledger.record(Publication(url, root, app or name, USER, app=app, bytes=size, files=files))
     except PeerSkyError as error:
         # It is published; that the list lacks it is no reason to say that it is not.
         _log.warning("What was published at %s is not in the archive: %s", url, error.message)

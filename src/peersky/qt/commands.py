@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PyQt6.QtCore import QT_VERSION_STR, QStandardPaths, QUrl
+from PyQt6.QtCore import QStandardPaths, QUrl
 from PyQt6.QtGui import QDesktopServices
-from PyQt6.QtWebEngineCore import QWebEnginePage, qWebEngineChromiumVersion
-from PyQt6.QtWidgets import QFileDialog, QMessageBox
+from PyQt6.QtWebEngineCore import QWebEnginePage
+from PyQt6.QtWidgets import QFileDialog
 
-from peersky import __version__
 from peersky.core.address import Destination
 from peersky.qt.menus import COMMANDS
 from peersky.qt.publish_dialog import PublishDialog
@@ -25,6 +24,8 @@ AI_CHAT: Final = "peersky://p2p/ai-chat/"
 LLM_SETTINGS: Final = "peersky://settings/llm"
 SETTINGS: Final = "peersky://settings/"
 ARCHIVE: Final = "peersky://archive/"
+APPS: Final = "peersky://apps/"
+ABOUT: Final = "peersky://about/"
 _Action = QWebEnginePage.WebAction
 
 
@@ -117,6 +118,10 @@ class Commands:
 
     def ai_chat(self) -> None:
         self._window.open_url(AI_CHAT)
+
+    def apps(self) -> None:
+        """The list of apps, built-in and the user's own."""
+        self._window.open_url(APPS)
 
     def llm_settings(self) -> None:
         self._window.open_url(LLM_SETTINGS)
@@ -225,13 +230,8 @@ class Commands:
     # The browser
 
     def about(self) -> None:
-        text = (
-            f"<b>PeerSky {__version__}</b><p>A local-first peer-to-peer browser whose trusted pages may use a language "
-            "model that you chose.</p>"
-            f"<p>Chromium {qWebEngineChromiumVersion()}, Qt {QT_VERSION_STR}</p>"
-            "<p>Free software under the GNU General Public License, version 3 or later.</p>"
-        )
-        QMessageBox.about(self._window, "About PeerSky", text)
+        """Version, licences, and what this computer lacks."""
+        self._window.open_url(ABOUT)
 
     def quit(self) -> None:
         self._window.browser.quit()

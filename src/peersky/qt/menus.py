@@ -55,6 +55,7 @@ COMMANDS: Final = (
     Command("full_screen", "F&ull screen", ("F11",)),
     Command("dev_tools", "&Developer tools", ("F12", "Ctrl+Shift+I")),
     Command("ai_chat", "&AI chat"),
+    Command("apps", "A&pps"),
     Command("llm_settings", "&Local AI settings"),
     Command("settings", "S&ettings", ("Ctrl+,",)),
     Command("about", "A&bout PeerSky"),
@@ -78,7 +79,7 @@ TAB_NUMBERS: Final = 9
 
 _MENU: Final = (
     ("new_tab", "new_window", "close_tab", "reopen_tab"),
-    ("ai_chat", "llm_settings", "settings"),
+    ("ai_chat", "apps", "llm_settings", "settings"),
     ("find", "zoom", "full_screen"),
     ("open_file", "save_page", "print_pdf", "downloads"),
     ("publish_file", "publish_folder", "archive"),

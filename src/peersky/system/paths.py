@@ -103,6 +103,11 @@ class Profile:
         return self.root / "ledger.sqlite3"
 
     @property
+    def apps_dir(self) -> Path:
+        """The apps that the user added."""
+        return self.root / "apps"
+
+    @property
     def spool_dir(self) -> Path:
         """Uploads that are under way."""
         return self.root / "spool"

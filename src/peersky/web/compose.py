@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -12,15 +13,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 import peersky
-from peersky.core.origins import P2P_SCHEMES
+from peersky.core.origins import P2P_SCHEMES, Origin
 from peersky.core.trust import Policy
 from peersky.llm.local_ai import LocalAi
-from peersky.llm.memory import MemoryStore
+from peersky.llm.memory import MemoryStore, Partition
 from peersky.llm.providers.builtin import BuiltinProvider
 from peersky.llm.providers.ollama import OllamaProvider
 from peersky.llm.providers.openai_compat import OpenAIProvider
 from peersky.p2p.install import install
 from peersky.p2p.program import Install
+from peersky.p2p.publisher import Network, publish
+from peersky.system.app_store import AppStore
 from peersky.system.logbook import Logbook, LogbookHandler
 from peersky.system.notify_port import NobodyToNotify, NotifyPort
 from peersky.system.paths import Profile
@@ -28,12 +31,16 @@ from peersky.system.prompt_port import PromptPort
 from peersky.system.secrets import SecretStore, system_keyring
 from peersky.system.settings_store import SettingsStore
 from peersky.system.tasks import TaskOwner
+from peersky.web.about_api import AboutApi
+from peersky.web.apps_api import AppsApi, Forget, Publish
+from peersky.web.imported_apps import ImportedApps
 from peersky.web.llm_app import make_llm_app
 from peersky.web.local_ai_api import LocalAiApi
 from peersky.web.logs_api import LogsApi
 from peersky.web.memory_app import memory_routes, with_memory
 from peersky.web.p2p_service import P2PService
 from peersky.web.pages_app import make_pages_app
+from peersky.web.publish_lines import publish_lines
 
 ASSETS: Final = Path(peersky.__file__).parent / "assets"
 
@@ -48,6 +55,7 @@ class Services:
         local_ai: back ends, downloads and what belongs to them; ``bridge`` and ``downloads`` are parts of it.
         memory: what pages keep with ``window.llmMemory``.
         p2p: the P2P node and what stands on it.
+        app_store: the apps that the user added.
     """
 
     def __init__(
@@ -87,8 +95,12 @@ class Services:
         apis = internal_apis(settings, logbook, self.local_ai, self.memory)
         for host, routes in self.p2p.apis(self.memory).items():
             apis[host] = [*apis.get(host, []), *routes]
+        self.app_store = AppStore(profile.apps_dir, lambda sentence: logbook.record("apps.notice", text=sentence))
+        for host, routes in app_apis(self.app_store, self._publish_app, self._forget_origin, profile).items():
+            apis[host] = [*apis.get(host, []), *routes]
+        pages = make_pages_app(settings, self.bridge, self.policy, ASSETS, apis)
         self.apps: dict[str, ASGIApp] = {
-            "peersky": make_pages_app(settings, self.bridge, self.policy, ASSETS, apis),
+            "peersky": ImportedApps(pages, self.app_store, self.policy, ASSETS),
             "llm": with_memory(make_llm_app(self.bridge, self.policy), self.memory, self.policy),
             **dict.fromkeys(P2P_SCHEMES, self.p2p.app),
         }
@@ -100,6 +112,18 @@ class Services:
         allowlist = self.settings.get("trust.allowlist")
         assert isinstance(allowlist, list)
         return Policy(frozenset(allowlist))
+
+    def _publish_app(self, folder: Path, to: Network, name: str, app: str) -> AsyncIterator[bytes]:
+        publication = publish(self.p2p.node, self.p2p.ledger, folder, to, name, app)
+        return publish_lines(self.p2p, self.tasks, publication)
+
+    async def _forget_origin(self, origin: Origin) -> None:
+        """Delete what is kept for an app that is gone, and what the user allowed it."""
+        await self.memory.clear(Partition(str(origin)))
+        self.p2p.publishers.revoke(str(origin))
+        for given in self.local_ai.consent.given():
+            if given["origin"] == str(origin):
+                self.local_ai.consent.revoke(str(origin), given["service"])
 
     async def close(self) -> None:
         """Stop what runs: answers, engines, the P2P node, tasks. Safe to call twice."""
@@ -120,6 +144,20 @@ def internal_apis(
         "home": api.home_routes(),
         "settings": [*api.settings_routes(), *memory_routes(memory)],
         "logs": LogsApi(logbook, settings).routes(),
+    }
+
+
+def app_apis(store: AppStore, publish_app: Publish, forget: Forget, profile: Profile) -> dict[str, list[Route]]:
+    """The APIs of the pages that list apps and that tell about the browser, by host.
+
+    Args:
+        publish_app, forget: see :mod:`peersky.web.apps_api`.
+    """
+    api = AppsApi(store, publish_app, forget, ASSETS, profile.tmp_dir)
+    return {
+        "apps": api.routes(),
+        "home": api.home_routes(),
+        "about": AboutApi(ASSETS, profile.root).routes(),
     }
 
 

@@ -7,32 +7,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import logging
-from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from peersky.core.errors import InvalidRequest, PeerSkyError
-from peersky.web.errors import internal_error
+from peersky.core.errors import InvalidRequest
+from peersky.web.publish_lines import publish_lines
 from peersky.web.requests import json_object, text_of
 
 if TYPE_CHECKING:
     from peersky.p2p.publisher import Network
     from peersky.web.compose import Services
-
-_logger = logging.getLogger(__name__)
-
-_LINES_AHEAD: Final = 16
-_PREPARING: Final = ("installing", "starting")
-
-_Line = dict[str, Any] | None
 
 
 class P2PControl:
@@ -52,35 +40,6 @@ class P2PControl:
             raise InvalidRequest("The option to must be hyper or ipfs.", param="to")
         if not path.is_absolute():
             raise InvalidRequest("The option path must be an absolute path.", param="path")
-        return StreamingResponse(self._lines(path, networks[to], name), media_type="application/x-ndjson")
-
-    async def _lines(self, path: Path, to: Network, name: str) -> AsyncIterator[bytes]:
         p2p = self._services.p2p
-        waiting: asyncio.Queue[_Line] = asyncio.Queue(_LINES_AHEAD)
-
-        def prepares() -> None:
-            if p2p.node.state in _PREPARING:
-                with suppress(asyncio.QueueFull):
-                    waiting.put_nowait({"sentence": p2p.node.sentence()})
-
-        async def work() -> None:
-            try:
-                async with aclosing(p2p.publish(path, to, name)) as lines:
-                    async for line in lines:
-                        await waiting.put(line)
-            except PeerSkyError as error:
-                await waiting.put({"error": error.as_object()})
-            except Exception:
-                _logger.exception("Publishing failed")
-                await waiting.put({"error": internal_error().as_object()})
-            await waiting.put(None)
-
-        unsubscribe = p2p.node.subscribe(prepares)
-        working = self._services.tasks.start(work(), "publish")
-        try:
-            while (line := await waiting.get()) is not None:
-                yield json.dumps(line).encode() + b"\n"
-        finally:
-            unsubscribe()
-            working.cancel()
-            await asyncio.wait({working})
+        lines = publish_lines(p2p, self._services.tasks, p2p.publish(path, networks[to], name))
+        return StreamingResponse(lines, media_type="application/x-ndjson")

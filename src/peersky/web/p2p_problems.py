@@ -67,6 +67,20 @@ _PROBLEMS: Final = {
         "It holds no key or name that can be looked up. Copy the whole link again and paste it into the address bar.",
         again=False,
     ),
+    "no_such_file": Problem(
+        "There is no such page in this app",
+        "Begin at the app's start. If the app was changed where it came from, update it in peersky://apps/.",
+        again=False,
+        start=True,
+    ),
+    "no_such_app": Problem(
+        "There is no such app here",
+        "It may have been deleted; peersky://apps/ lists those that are there.",
+        again=False,
+    ),
+    "closed_app": Problem(
+        "This app is closed", "Open it from peersky://apps/ or type its address into the address bar.", again=False
+    ),
     "wrong_block": Problem(
         "What came was not what was asked for",
         "Somebody sent other data than the address stands for; it was thrown away. Try again: others may have the true "

@@ -56,6 +56,8 @@ PAGES: Final = (
     Page("settings", "/memory", "Memory", ("/settings.css",), "/memory.js"),
     Page("settings", "/p2p", "Peer-to-peer", ("/settings.css", "/p2p.css"), "/p2p.js"),
     Page("archive", "/", "Archive", ("/archive.css",), "/archive.js"),
+    Page("apps", "/", "Apps", ("/apps.css",), "/apps.js"),
+    Page("about", "/", "About", ("/about.css",), "/about.js"),
     Page("logs", "/", "Logs", ("/logs.css",), "/logs.js"),
     Page("p2p", "/", "Built-in apps"),
 )
@@ -63,6 +65,7 @@ PAGES: Final = (
 _BAR: Final = (
     ("Home", "peersky://home/"),
     ("AI chat", "peersky://p2p/ai-chat/"),
+    ("Apps", "peersky://apps/"),
     ("Settings", "peersky://settings/"),
 )
 _STYLES: Final = ("peersky://assets/tokens.css", "peersky://assets/peersky.css")

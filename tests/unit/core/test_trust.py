@@ -120,6 +120,8 @@ COLUMNS: Final[dict[str, tuple[Capability, tuple[Answer, Answer, Answer, Answer,
     "open-settings": (OpenInternal("settings", "/"), (YES, NO, NO, NO, NO)),
     "open-other-settings": (OpenInternal("settings", "/llm/../general"), (YES, NO, NO, NO, NO)),
     "open-llm-of-another-host": (OpenInternal("home", "/llm"), (YES, NO, NO, NO, NO)),
+    "open-an-imported-app": (OpenInternal("app-another", "/"), (YES, NO, NO, NO, NO)),
+    "read-an-imported-app": (ReadInternal("app-another", "/"), (NO, NO, NO, NO, NO)),
     "api-of-nobody": (CallInternal("assets", "settings"), (NO, NO, NO, NO, NO)),
 }
 PLACE: Final = {"internal": 0, "imported": 1, "p2p": 2, "listed": 3, "user-listed": 3, "else": 4}
@@ -187,6 +189,13 @@ def test_a_worker_of_an_untrusted_page_may_read_nothing(text: str) -> None:
         assert may(parse_origin(text), capability, None, POLICY) is NO
 
 
+def test_an_imported_app_leads_to_its_own_pages_and_to_no_other() -> None:
+    app = parse_origin("peersky://app-x1")
+    assert may(app, OpenInternal("app-x1", "/second.html"), app) is YES
+    for host in ("app-x2", "app-x", "apps", "p2p", "home"):
+        assert may(app, OpenInternal(host, "/"), app) is NO
+
+
 PEERSKY_HOSTS: Final = sorted({*INTERNAL_APIS, "p2p", "assets", "app-x1", "components", "unknown"})
 API_NAMES: Final = sorted({name for names in INTERNAL_APIS.values() for name in names} | {"", "unknown"})
 APIS_OF_EACH_HOST: Final = {
@@ -205,8 +214,9 @@ APIS_OF_EACH_HOST: Final = {
         "memory",
         "memory-export",
     },
-    "home": {"llm-status", "llm-enable", "downloads"},
-    "apps": {"apps"},
+    "home": {"llm-status", "llm-enable", "downloads", "pinned", "app-icon"},
+    "apps": {"apps", "app-icon", "app-files", "app-zip", "app-export", "app-publish"},
+    "about": {"about", "doctor", "licence"},
     "archive": {"ledger", "ledger-export", "ledger-qr"},
     **{name: {name} for name in ("logs", "activity", "history", "bookmarks", "downloads")},
 }

@@ -1,8 +1,8 @@
 // The home page's half of the conversation with peersky://home/api/: shows what state local AI is in (llm-status)
 // turns it on with the built-in model when the user says so (llm-enable), lets a crashed engine start again, and tells
-// of a download that runs (downloads).
+// of a download that runs (downloads). Apps and sites that the user pinned come from pinned, their icons from app-icon.
 
-const { duration, follow, request } = globalThis.PeerSky;
+const { duration, el, follow, request } = globalThis.PeerSky;
 
 const STARTER = "peersky-starter";
 const STARTER_NOTE =
@@ -105,9 +105,30 @@ onClick(parts.enable, "/api/llm-enable");
 // After it crashed again and again, the engine waits for a person to say so.
 onClick(parts.restart, "/api/llm-status");
 
-// The settings may have changed in another tab.
+function pinnedTile({ url, name, description, icon }) {
+  const picture = icon
+    ? el("img", { src: icon, alt: "" })
+    : el("span", { class: "letter", "aria-hidden": "true" }, [...name][0].toUpperCase());
+  const text = description || url;
+  return el("li", {}, el("a", { class: "tile", href: url }, picture, el("strong", {}, name), el("span", {}, text)));
+}
+
+async function refreshPinned() {
+  try {
+    const { pinned } = await request("/api/pinned");
+    document.getElementById("pinned").hidden = pinned.length === 0;
+    document.getElementById("pinned-list").replaceChildren(...pinned.map(pinnedTile));
+  } catch (error) {
+    showProblem(error);
+  }
+}
+
+// The settings may have changed in another tab, and so may what is pinned.
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) refresh();
+  if (document.hidden) return;
+  refresh();
+  refreshPinned();
 });
 refresh();
+refreshPinned();
 follow("/api/downloads", showDownloads);
