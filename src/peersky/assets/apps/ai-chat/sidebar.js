@@ -19,7 +19,8 @@ export class Sidebar {
     at("sidebar").addEventListener("keydown", (event) => {
       if (event.key === "Escape" && !event.defaultPrevented) this.#toggle(false);
     });
-    WIDE.addEventListener("change", () => this.#fit());
+    // A list beside the conversation must not suddenly lie over it.
+    WIDE.addEventListener("change", () => this.#show(WIDE.matches && !at("sidebar").hidden));
   }
 
   get isOverlay() {
