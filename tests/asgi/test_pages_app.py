@@ -36,6 +36,7 @@ PAGES = [
     "peersky://logs/",
     "peersky://p2p/",
     "peersky://p2p/ai-chat/",
+    "peersky://p2p/llm-lab/",
 ]
 SETTINGS_API = "peersky://settings/api/settings"
 TYPED = Asker(BROWSER, BROWSER, "main-frame")
@@ -171,6 +172,19 @@ def test_an_app_brings_everything_along(app: Path) -> None:
     assert (app / "mark.svg").read_bytes() == (ASSETS / "shared" / "mark.svg").read_bytes()
     for script in app.glob("*.js"):
         assert not re.findall(r'from "(?!\./)', script.read_text("utf-8")), script
+
+
+async def test_blobs_run_in_the_frame_of_the_playground_alone(world: World) -> None:
+    runner = await world.client.get("peersky://p2p/llm-lab/run.html", asker=fetched_by("peersky://p2p"))
+    rules = {part.split()[0]: part.split()[1:] for part in runner.headers["content-security-policy"].split(";")}
+    assert runner.status == 200
+    assert rules["default-src"] == ["'none'"]
+    assert rules["script-src"] == ["'self'", "blob:"]
+    assert rules["connect-src"] == ["'self'", "llm:", "hyper:", "ipfs:", "ipns:"]
+    assert rules["frame-ancestors"] == ["'self'"]
+    for path in ("llm-lab/", "llm-lab/run.html/", "md/llm-lab/run.html", "upload/"):
+        other = await world.client.get(f"peersky://p2p/{path}", asker=fetched_by("peersky://p2p"))
+        assert "script-src 'self' peersky://assets" in other.headers["content-security-policy"], path
 
 
 async def test_a_preview_is_a_frame_that_reaches_nothing(world: World) -> None:

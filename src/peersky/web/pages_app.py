@@ -65,6 +65,17 @@ _PREVIEW_CSP: Final = (
     "style-src 'unsafe-inline' data:; img-src data: blob:; media-src data: blob:; font-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
+
+# The frame in which the Playground runs what its user typed. A module is the one way to run a text without
+# 'unsafe-eval', and a module of a text is a blob. Blobs may run in this frame alone, which runs what its own app
+# hands to it and nothing of an address or of storage (apps/llm-lab/run.js): so text that got into another page as
+# markup finds nothing there that would run it.
+RUNNER: Final = "/llm-lab/run.html"
+_RUNNER_CSP: Final = (
+    "default-src 'none'; script-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob: hyper: ipfs: ipns:; media-src 'self' data: blob: hyper: ipfs: ipns:; "
+    f"connect-src {_CONNECT_APPS}; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
 _HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -294,6 +305,8 @@ class _SecurityHeaders:
         is_app = _host(scope) == "p2p"
         if is_app and scope.get("path", "").endswith(PREVIEW):
             csp = _PREVIEW_CSP
+        elif is_app and scope.get("path") == RUNNER:
+            csp = _RUNNER_CSP
         else:
             csp = _CSP.format(connect=_CONNECT_APPS if is_app else "'self'", frames="'self'" if is_app else "'none'")
 

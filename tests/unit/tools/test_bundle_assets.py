@@ -28,7 +28,7 @@ def bundler(packages: Path, names: Iterable[str]) -> dict[str, Bundle]:
 def packages(tmp_path: Path) -> Path:
     """A `node_modules` folder with the files that are copied."""
     folder = tmp_path / "node_modules"
-    for name in ["helper", *(library.package for library in bundle_assets.LIBRARIES.values())]:
+    for name in {"helper", *(library.package for library in bundle_assets.LIBRARIES.values())}:
         (folder / name).mkdir(parents=True)
         about = {"name": name, "version": "1.0.0", "license": "MIT"}
         (folder / name / "package.json").write_text(json.dumps(about))
@@ -81,7 +81,10 @@ def test_licences_stand_beside_the_code_and_in_one_list(wanted: dict[str, bytes]
     helper = next(entry for entry in listed if entry["name"] == "helper")
     assert helper["version"] == "1.0.0"
     assert helper["text"].startswith("licence of helper")
-    assert helper["apps"] == ["ai-chat", "editor"]
+    bundled = {name for name, library in bundle_assets.LIBRARIES.items() if library.bundled}
+    assert helper["apps"] == sorted(
+        folder.split("/")[1] for folder, names in bundle_assets.FOLDERS.items() if bundled & set(names)
+    )
 
 
 def test_a_package_without_a_licence_is_not_bundled(packages: Path) -> None:
