@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
+import { provisional } from "../../src/peersky/assets/apps/editor/continuation.js";
 import { Generation, NoCode } from "../../src/peersky/assets/apps/editor/generate.js";
 
 const sample = (name) => readFileSync(new URL(`answers/${name}.txt`, import.meta.url), "utf8");
@@ -14,7 +15,7 @@ function scripted(answers, asked = []) {
     asked.push(options);
     const next = answers.shift();
     if (next === undefined) throw new Error("asked too often");
-    const { text, finishReason = "stop" } = typeof next === "string" ? { text: next } : next;
+    const { text, finishReason = "stop", error } = typeof next === "string" ? { text: next } : next;
     async function* deltas() {
       yield { content: "", progress: { processed: 1, total: 2 } };
       if (next instanceof Error) throw next;
@@ -22,6 +23,7 @@ function scripted(answers, asked = []) {
         options.signal?.throwIfAborted();
         yield { content: text.slice(at, at + 37) };
       }
+      if (error) throw error;
       yield { content: "", finishReason };
     }
     const whole = async () => {
@@ -144,4 +146,24 @@ test("what is reported grows, and stopping stops", async () => {
   const controller = new AbortController();
   const stopped = generation([sample("chatter")], { signal: controller.signal, report: ({ stage }) => stage === "write" && controller.abort() });
   await assert.rejects(stopped.run(), { name: "AbortError" });
+});
+
+test("what was written before the service died is kept, and can be gone on with", async () => {
+  const died = Object.assign(new Error("died"), { reason: "interrupted" });
+  const asked = [];
+  const made = generation([{ text: "```css\na { color: red; }\nb {", error: died }, " color: blue; }\n```", "NONE"], { kinds: ["css", "js"] }, asked);
+  await assert.rejects(made.run(), { reason: "interrupted" });
+  assert.equal(made.cut, "css");
+  assert.match(made.files["style.css"], /b \{\n$/);
+  await made.goOn();
+  assert.equal(made.files["style.css"], "a { color: red; }\nb { color: blue; }\n");
+  assert.deepEqual([made.cut, made.notes, asked.length], [null, [], 3]);
+});
+
+test("a change that is being written ends in the old lines that are still to come", () => {
+  const old = "a\nb\nc\nd\n";
+  assert.equal(provisional(old, ""), old);
+  assert.equal(provisional(old, "a\nB"), old);
+  assert.equal(provisional(old, "a\nB\n"), "a\nB\nc\nd\n");
+  assert.equal(provisional(old, "a\nb\nnew\nc\n"), "a\nb\nnew\nc\nd\n");
 });

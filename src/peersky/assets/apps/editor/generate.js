@@ -34,34 +34,53 @@ export class Generation {
   }
 
   async run() {
-    const kinds = this.kinds ?? (await this.#plan());
     this.#ready = new Set();
-    for (const kind of kinds) {
-      if (this.#ready.has(kind)) continue;
-      await this.#write(kind, kinds);
-      if (this.cut) break;
-    }
-    this.#waiting = this.cut ? kinds.slice(kinds.indexOf(this.cut) + 1) : [];
-    this.#finish();
+    await this.#all(this.kinds ?? (await this.#plan()));
   }
 
   // Goes on where the cut file stops, and then with the files that were still to come.
   async goOn() {
     const { kind, messages, raw } = this.#cut;
     this.#cut = null;
-    const kinds = [kind, ...this.#waiting];
-    const answer = await this.#ask(kind, messages, raw);
-    this.#take(kind, answer, kinds, messages);
-    for (const next of this.#waiting) {
-      if (this.cut) break;
-      if (!this.#ready.has(next)) await this.#write(next, kinds);
-    }
-    this.#waiting = this.cut ? kinds.slice(kinds.indexOf(this.cut) + 1) : [];
-    this.#finish();
+    this.notes = [];
+    await this.#all([kind, ...this.#waiting], async (kinds) => {
+      this.#take(kind, await this.#ask(kind, messages, raw), kinds, messages);
+    });
   }
 
   #ready = new Set();
   #waiting = [];
+  // What is being written: {kind, messages, raw}.
+  #partial = null;
+
+  // Writes files in order, the first one by `begin` where that is given, until one is cut.
+  async #all(kinds, begin = null) {
+    try {
+      for (const [index, kind] of kinds.entries()) {
+        if (this.cut) break;
+        this.#waiting = kinds.slice(index + 1);
+        if (index === 0 && begin) await begin(kinds);
+        else if (!this.#ready.has(kind)) await this.#write(kind, kinds);
+      }
+    } catch (error) {
+      this.#keepPartial();
+      throw error;
+    } finally {
+      this.#finish();
+    }
+  }
+
+  // What was written until it broke off can be kept, and gone on with.
+  #keepPartial() {
+    const partial = this.#partial;
+    this.#partial = null;
+    const code = partial ? readAnswer(partial.raw, partial.kind).code : "";
+    if (!code.trim()) return;
+    this.files[MAIN[partial.kind]] = code;
+    this.#ready.add(partial.kind);
+    this.#cut = partial;
+    this.notes.push(`${MAIN[partial.kind]} stops in the middle.`);
+  }
 
   // --- which files ----------------------------------------------------------------------------------------------
 
@@ -112,8 +131,9 @@ export class Generation {
   async #ask(kind, messages, begun = "") {
     let raw = begun;
     for (let round = begun ? 1 : 0; ; round += 1) {
-      const { text, finishReason, isLoop } = await this.#stream(kind, round ? continueMessages(messages, raw) : messages, raw);
+      const { text, finishReason, isLoop } = await this.#stream(kind, messages, round ? raw : "");
       raw = text;
+      this.#partial = null;
       const { code, closed } = readAnswer(raw, kind);
       const isCut = isLoop || (!closed && (finishReason === "length" || isUnfinished(code, kind)) && Boolean(code));
       if (!isCut) return { raw, isCut: false };
@@ -121,7 +141,9 @@ export class Generation {
     }
   }
 
-  async #stream(kind, messages, begun) {
+  // Where something is begun, the model is asked to go on.
+  async #stream(kind, question, begun) {
+    const messages = begun ? continueMessages(question, begun) : question;
     const controller = new AbortController();
     const signal = this.signal ? AbortSignal.any([this.signal, controller.signal]) : controller.signal;
     this.report({ stage: "wait", kind, files: this.files });
@@ -133,6 +155,7 @@ export class Generation {
       finishReason = delta.finishReason ?? finishReason;
       if (delta.progress || !delta.content) continue;
       const whole = begun ? join(begun, own) : own;
+      this.#partial = { kind, messages: question, raw: whole };
       this.#show(kind, whole);
       if (own.length - checked < LOOP_CHECK) continue;
       checked = own.length;

@@ -183,7 +183,7 @@ async function showModel() {
     // What is wrong with the model is said when it is asked.
     model = { model: "", provider: "", contextLength: 0, error };
   }
-  at("settings").hidden = Boolean(model?.model) || !llm;
+  at("settings").hidden = !llm || (Boolean(model?.model) && model.model !== STARTER);
   at("model").textContent = sentenceAbout(llm);
   showControls();
 }
@@ -192,8 +192,8 @@ function sentenceAbout(llm) {
   if (!llm) return "This page has no access to a model; everything else works. Open it in PeerSky, at an address that you trust.";
   if (!model) return "Local AI is off, or no model is chosen; everything else works.";
   if (model.error) return model.error.message;
-  const place = model.provider === "openai" ? "a service on the network" : "on this computer";
-  if (model.model === STARTER) return `Starter model, ${place}: a demonstration that is too small to write pages. Choose another one in the settings.`;
+  const place = model.local ? "on this computer" : "on the network";
+  if (model.model === STARTER) return "The starter model is a demonstration, too small to write pages.";
   return `${model.model.split(/[\\/]/).at(-1)} writes, ${place}.`;
 }
 
