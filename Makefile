@@ -14,7 +14,7 @@ BOOTSTRAP = @$(PYTHON) -m tools.bootstrap
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: run test interop check venv dev vendor pins clean help
+.PHONY: run test faults interop check venv dev vendor pins clean help
 
 run: ## Open the browser (or, without a display, chat in the terminal)
 	$(BOOTSTRAP) run
@@ -25,6 +25,10 @@ run: ## Open the browser (or, without a display, chat in the terminal)
 test: ## Run all tests
 	$(BOOTSTRAP) test
 	@QT_QPA_PLATFORM=offscreen exec $(BIN)/python -m pytest $(ARGS)
+
+faults: ## Everything that goes wrong on purpose, as a table; ARGS=--long repeats much more
+	$(BOOTSTRAP) test
+	@exec $(BIN)/python -m tools.faults $(ARGS)
 
 interop: ## Test against a real Ollama, which Go builds where it is there; nothing else needs it
 	$(BOOTSTRAP) test

@@ -73,3 +73,9 @@ def tiny(make_model: ModelMaker) -> Path:
 def half(make_model: ModelMaker) -> Path:
     """528 MB, the shape of a real model of half a billion weights: slow enough to be interrupted."""
     return make_model("half", "--type", "q8_0")
+
+
+@pytest.fixture(scope="session")
+def long_or() -> Callable[[int, int], int]:
+    """``long_or(200, 8)``: how often to repeat in ``make faults ARGS=--long``, and how often otherwise."""
+    return lambda long, short: long if os.environ.get("PEERSKY_LONG") else short

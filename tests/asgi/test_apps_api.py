@@ -93,6 +93,7 @@ def _disk_full(path: Path, data: bytes) -> None:
     raise unusable(OSError(errno.ENOSPC, "no space"), path)
 
 
+@pytest.mark.fault("Browser killed while an app is added")
 async def test_what_a_break_left_behind_is_swept_up_and_what_is_damaged_is_kept(world: AppWorld) -> None:
     app = await world.add({"index.html": PAGE})
     folder = world.profile.apps_dir / app["id"]
@@ -256,6 +257,7 @@ async def test_a_page_that_goes_away_leaves_nothing(world: AppWorld) -> None:
     assert (await world.act("commit", **{"import": token})).status == 404
 
 
+@pytest.mark.fault("Full disk while an app is added")
 async def test_a_full_disk_is_said(world: AppWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(world.profile.root)._replace(free=1 << 20)
     with monkeypatch.context() as patch:

@@ -155,6 +155,7 @@ async def test_a_lookup_ends_with_the_first_of_the_answer(world: World) -> None:
     assert len(world.looked) == 2, "only reading looks for peers"
 
 
+@pytest.mark.fault("A page leaves in the middle of an upload")
 async def test_a_body_that_breaks_off_is_never_whole_for_the_node(world: World) -> None:
     drive = await world.make(READER)
     reply = world.client.send("PUT", f"{drive}/a", asker=READER, content=[b"half", b""])
@@ -167,6 +168,7 @@ async def test_a_body_that_breaks_off_is_never_whole_for_the_node(world: World) 
     assert not (await world.ledger.search()).total
 
 
+@pytest.mark.fault("P2P node dies while a page reads")
 async def test_the_node_dying_in_mid_answer_breaks_the_answer_off_and_the_next_one_comes(world: World) -> None:
     reply = world.client.send("GET", f"{DRIVE}/die", asker=READER)
     await reply.started()

@@ -102,6 +102,7 @@ async def test_ctrl_c_cancels(services: Services, cli: Cli, file: Path) -> None:
     assert not (await services.p2p.ledger.search()).total
 
 
+@pytest.mark.fault("P2P node dies while a command publishes")
 async def test_a_node_that_dies_meanwhile_is_said(services: Services, cli: Cli, file: Path) -> None:
     await services.p2p.node.start()
     async with cli.start("publish", str(file), "--name", "endless") as process, asyncio.timeout(TIMEOUT_S):

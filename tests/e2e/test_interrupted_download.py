@@ -47,6 +47,7 @@ RESUME = """
 """
 
 
+@pytest.mark.fault("The whole browser quit, then killed, during a download")
 def test_quit_killed_and_gone_on_with(qt_application: QApplication, as_ordinary_user: OrdinaryUser) -> None:
     weights = STARTER.read_bytes()
     as_ordinary_user.write_settings(enabled=True, provider="builtin", model="peersky-starter")

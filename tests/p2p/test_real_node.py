@@ -82,6 +82,7 @@ async def test_a_name_points_where_its_maker_says(peer: Peer) -> None:
     assert (await peer.get("ipns://localhost/?key=site", asker=SITE)).status == 404
 
 
+@pytest.mark.fault("P2P node (the real one) killed while it publishes")
 async def test_a_node_that_is_killed_in_mid_upload_loses_nothing_but_that(peer: Peer) -> None:
     drive = (await peer.ask("POST", "hyper://localhost/?key=blog")).text
     assert (await peer.ask("PUT", f"{drive}kept.txt", content=b"kept")).status == 201

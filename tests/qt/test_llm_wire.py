@@ -46,6 +46,7 @@ def test_any_split_and_any_line_end(world: Callable[..., Any], line_end: bytes, 
     assert page.evaluate("return await window.llm.complete('Hi');") == TEXT * 2
 
 
+@pytest.mark.fault("The stream to a page breaks")
 @pytest.mark.parametrize(
     ("status", "body", "reason"),
     [

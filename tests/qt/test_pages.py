@@ -162,6 +162,7 @@ def test_home_turns_local_ai_on_with_one_click(lab: Lab) -> None:
     assert lab.text("#model") == "Starter model, a demonstration · on this computer"
 
 
+@pytest.mark.fault("Engine given up: the page has a sentence and a button")
 @pytest.mark.parametrize(
     ("url", "button", "place"),
     [("peersky://home/", "#ai-restart", "#ai-text"), ("peersky://settings/llm", "#restart", "#state")],

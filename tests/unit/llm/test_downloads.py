@@ -286,6 +286,7 @@ async def test_more_than_two_wait_for_their_turn(lab: Lab) -> None:
     assert lab.state()[AT_ONCE] == (f"m{AT_ONCE}", "paused")
 
 
+@pytest.mark.fault("Browser quit or killed during a download")
 @pytest.mark.parametrize("killed", [False, True])
 async def test_what_a_quit_interrupted_is_offered_again(lab: Lab, killed: bool) -> None:
     running, paused, failing = (lab.manager.start("builtin", name) for name in ("running", "paused", "failing"))

@@ -237,6 +237,7 @@ async def test_leaving_in_a_long_prefill_frees_the_engine(make_engine: EngineMak
     assert again["cache"] < again["total"] / 2
 
 
+@pytest.mark.fault("Engine killed while it answers")
 async def test_killed_in_mid_answer_and_back_with_the_next_question(make_engine: EngineMaker) -> None:
     engine = make_engine()
     child = await engine.child()
@@ -247,6 +248,7 @@ async def test_killed_in_mid_answer_and_back_with_the_next_question(make_engine:
     assert (await engine.child()).pid != child.pid
 
 
+@pytest.mark.fault("Engine killed while it is idle")
 async def test_killed_while_idle_goes_unnoticed(make_engine: EngineMaker) -> None:
     engine = make_engine()
     child = await engine.child()
@@ -255,6 +257,7 @@ async def test_killed_while_idle_goes_unnoticed(make_engine: EngineMaker) -> Non
     assert (await answer(engine, question())).finish_reason == "length"
 
 
+@pytest.mark.fault("Engine killed again and again: a sentence, and a new start by hand")
 async def test_repeated_deaths_end_in_a_sentence_and_a_reset(make_engine: EngineMaker) -> None:
     engine = make_engine()
     for _ in range(3):
@@ -270,6 +273,7 @@ async def test_repeated_deaths_end_in_a_sentence_and_a_reset(make_engine: Engine
     assert (await answer(engine, question())).finish_reason == "length"
 
 
+@pytest.mark.fault("Engine frozen in the middle of an answer")
 @linux
 async def test_a_frozen_engine_is_noticed_and_replaced(make_engine: EngineMaker) -> None:
     engine = make_engine(silence_timeout_s=0.5, header_timeout_s=5)
@@ -280,6 +284,7 @@ async def test_a_frozen_engine_is_noticed_and_replaced(make_engine: EngineMaker)
     assert (await answer(engine, question())).finish_reason == "length"
 
 
+@pytest.mark.fault("Engine frozen before the question")
 @linux
 async def test_an_engine_frozen_before_the_question(make_engine: EngineMaker) -> None:
     engine = make_engine(silence_timeout_s=5, header_timeout_s=0.5)
@@ -336,6 +341,7 @@ async def test_a_request_that_the_engine_refuses(make_engine: EngineMaker) -> No
         await answer(make_engine(), question(response_format=schema))
 
 
+@pytest.mark.fault("Too little memory for the model")
 async def test_memory_is_refused_with_the_numbers(make_engine: EngineMaker) -> None:
     engine = make_engine(free_memory=lambda: GIB + 1000)
     with pytest.raises(NotEnoughMemory, match=r"needs about \d\.\d MB of memory and 1\.0 kB can be used") as caught:
@@ -356,6 +362,7 @@ def test_free_memory_is_read_from_the_system() -> None:
     assert 0 < free <= psutil.virtual_memory().total
 
 
+@pytest.mark.fault("Engine given a file that is no model")
 async def test_a_file_that_llama_cpp_refuses(make_engine: EngineMaker, make_model: Callable[..., Path]) -> None:
     events: list[str] = []
     engine = make_engine(make_model("tiny", "--arch", "nonesuch"), log=lambda kind, **_: events.append(kind))
@@ -433,6 +440,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.fault("Browser killed: the engine ends, loading or ready")
 @linux
 @pytest.mark.parametrize("loading", [True, False])
 def test_the_engine_does_not_outlive_a_killed_browser(half: Path, loading: bool) -> None:

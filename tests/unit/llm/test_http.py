@@ -75,6 +75,7 @@ async def test_nothing_is_kept_between_requests(clients: HttpClients, server: Pi
     assert [request.headers.get("authorization") for request in server.requests] == [f"Bearer {KEY}"] * 2
 
 
+@pytest.mark.fault("A server whose reply never ends")
 async def test_a_body_without_end_is_given_up(clients: HttpClients, server: Pieces) -> None:
     server.pieces = (b"x" * 5000,) * 3
     for cut in (True, False):
@@ -102,6 +103,7 @@ async def test_silence_counts_in_lines_and_not_while_nobody_reads(clients: HttpC
         assert loop.time() - began_s >= LIMITS.idle_s * 0.9
 
 
+@pytest.mark.fault("A server that answers with no JSON")
 async def test_what_is_no_json(clients: HttpClients, server: Pieces) -> None:
     for pieces in ((b"<html>",), (b"[" * 100_000,), (b"\xff\xfe",)):
         server.pieces = pieces

@@ -418,6 +418,7 @@ async def test_the_index_forgets_what_was_cleared(memory: Memory, tmp_path: Path
     assert len(await memory.entries(BLOG, search="ordinary")) == 20
 
 
+@pytest.mark.fault("A damaged memory")
 async def test_a_damaged_file_is_said(tmp_path: Path) -> None:
     first = Memory(tmp_path)
     await first.add(BLOG, entry("kept"))

@@ -186,6 +186,7 @@ async def test_reset_keeps_owners_as_long_as_the_keys_are_kept(
     assert (await ledger.search()).total == 1
 
 
+@pytest.mark.fault("kill -9 in the middle of writes to the ledger")
 async def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
     script = """
         import asyncio, os, signal, sys
@@ -210,6 +211,7 @@ async def test_what_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> No
         await ledger.close()
 
 
+@pytest.mark.fault("A damaged ledger")
 async def test_a_damaged_file_goes_back_to_its_backup_and_that_is_said(tmp_path: Path) -> None:
     file = tmp_path / "ledger.sqlite3"
     ledger = Ledger(file)

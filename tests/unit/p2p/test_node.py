@@ -146,6 +146,7 @@ async def test_whoever_goes_away_is_seen_to_go(bench: Bench) -> None:
     assert "/hyper/k/hang" in gone
 
 
+@pytest.mark.fault("P2P node dies while it answers")
 @pytest.mark.parametrize("path", ["/hyper/k/die", "/hyper/k/die-first"])
 async def test_a_death_in_the_middle_is_said_and_the_next_request_finds_a_new_node(bench: Bench, path: str) -> None:
     with pytest.raises(NodeUnavailable, match=r"exit code 9\) before this was done") as caught:
@@ -155,6 +156,7 @@ async def test_a_death_in_the_middle_is_said_and_the_next_request_finds_a_new_no
     assert bench.events.count("child.started") == 2
 
 
+@pytest.mark.fault("P2P node dies again and again: a sentence, and a new start by hand")
 async def test_a_node_that_keeps_dying_is_given_up_until_a_person_says_so(tmp_path: Path) -> None:
     bench = Bench(tmp_path, policy=RestartPolicy(restarts=0))
     with pytest.raises(NodeUnavailable):

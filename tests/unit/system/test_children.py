@@ -199,6 +199,7 @@ async def test_a_program_that_does_not_exist(bench: Any) -> None:
     await supervisor.close()
 
 
+@pytest.mark.fault("A child that never becomes ready")
 async def test_not_ready_in_time(bench: Any) -> None:
     one = bench(SILENT, ready_timeout_s=0.3)
     with pytest.raises(ChildDied, match=r"not ready within 0\.3 s"):
@@ -209,6 +210,7 @@ async def test_not_ready_in_time(bench: Any) -> None:
         os.kill(pid, 0)
 
 
+@pytest.mark.fault("A child that will not stop")
 @posix
 async def test_a_child_that_will_not_stop_is_killed(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(children, "STOP_GRACE_S", 0.2)
@@ -228,6 +230,7 @@ async def test_closing_the_life_line_is_enough(bench: Any) -> None:
         assert await asyncio.shield(child.exited) == 0
 
 
+@pytest.mark.fault("A child that dies again and again (the clock is moved by hand)")
 async def test_restarts_back_off_and_end_in_a_sentence(bench: Any) -> None:
     one = bench(GOOD)
     await one.kill()
@@ -323,6 +326,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.fault("The browser ends or is killed: its child ends with it")
 @linux
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_child_does_not_outlive_its_parent(how: signal.Signals) -> None:

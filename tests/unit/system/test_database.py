@@ -123,6 +123,7 @@ async def test_migrations_run_once_and_in_order(tmp_path: Path) -> None:
         await one.close()
 
 
+@pytest.mark.fault("An upgrade of a database fails half-way")
 async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     await keep(tmp_path, "a")
     one = database(tmp_path, TABLE, "DELETE FROM notes; SELECT * FROM nowhere")
@@ -134,6 +135,7 @@ async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     await again.close()
 
 
+@pytest.mark.fault("A database of a newer PeerSky")
 async def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     newer = database(tmp_path, TABLE, "CREATE TABLE more (x)")
     await newer.write(put("a"))
@@ -157,6 +159,7 @@ RUIN: dict[str, Callable[[Path], Any]] = {
 }
 
 
+@pytest.mark.fault("A damaged database")
 @pytest.mark.parametrize("how", RUIN)
 async def test_a_damaged_file_is_kept_and_its_backup_takes_its_place(tmp_path: Path, how: str) -> None:
     await keep(tmp_path, *("note" for _ in range(2000)))
@@ -181,6 +184,7 @@ async def test_a_damaged_file_is_kept_and_its_backup_takes_its_place(tmp_path: P
     assert len(notices) == 1
 
 
+@pytest.mark.fault("A damaged database without a good backup")
 @pytest.mark.parametrize("backup", [None, b"", b"x" * 5000], ids=["none", "empty", "damaged"])
 async def test_without_a_good_backup_it_begins_empty_and_says_so(tmp_path: Path, backup: bytes | None) -> None:
     await keep(tmp_path, "a")
@@ -194,6 +198,7 @@ async def test_without_a_good_backup_it_begins_empty_and_says_so(tmp_path: Path,
     assert "begins empty" in notices[0]
 
 
+@pytest.mark.fault("A database damaged while it is open")
 async def test_damage_that_is_found_in_the_middle_is_repaired_by_the_next_use(tmp_path: Path) -> None:
     await keep(tmp_path, *("note" * 100 for _ in range(2000)))
     notices: list[str] = []
@@ -215,6 +220,7 @@ async def test_a_disk_that_refuses_is_said(tmp_path: Path) -> None:
     await one.close()
 
 
+@pytest.mark.fault("Full disk: a database loses the write and nothing else")
 async def test_a_full_disk_costs_the_write_and_nothing_else(tmp_path: Path) -> None:
     one = database(tmp_path)
     await one.write(put("a"))
@@ -285,6 +291,7 @@ def killed_in_mid_write(file: Path, acknowledged: int) -> int:
         return acknowledged - 1 + len(writer.stdout.readlines())
 
 
+@pytest.mark.fault("kill -9 in the middle of writes to a database")
 @pytest.mark.parametrize("acknowledged", [1, 7, 60])
 async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, acknowledged: int) -> None:
     last = await asyncio.to_thread(killed_in_mid_write, tmp_path / "notes.sqlite3", acknowledged)

@@ -54,6 +54,7 @@ def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
     assert target.read_bytes() == b"new"
 
 
+@pytest.mark.fault("Full disk: a file of the profile keeps its old content")
 def test_a_disk_that_is_full_costs_nothing_that_was_there(tmp_path: Path) -> None:
     """A limit of the file size stands in for the full disk: the write fails in the middle either way."""
     file = tmp_path / "a"

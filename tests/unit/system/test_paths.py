@@ -96,6 +96,7 @@ def _open_as_nobody(root: Path) -> None:
         raise ProfileUnusable(message)
 
 
+@pytest.mark.fault("Full disk at the start")
 def test_a_full_disk_is_found_out_at_once(tmp_path: Path) -> None:
     """A limit of the file size stands in for the full disk: the write fails in the middle either way."""
     script = (

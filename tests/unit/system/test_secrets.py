@@ -109,6 +109,7 @@ def test_profiles_are_apart_in_one_keyring(tmp_path: Path) -> None:
     assert other.get("llm.apiKey") is None
 
 
+@pytest.mark.fault("A keyring that breaks")
 def test_a_keyring_that_breaks_is_replaced_by_the_file(file: Path) -> None:
     ring = MemoryKeyring()
     store = SecretStore(file, lambda: ring)
@@ -173,6 +174,7 @@ def test_plain_text_is_no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
     assert system_keyring() is None
 
 
+@pytest.mark.fault("A keyring that hangs")
 def test_a_keyring_that_hangs_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
 

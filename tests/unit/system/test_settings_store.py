@@ -301,6 +301,7 @@ def test_a_list_that_was_read_can_be_changed_without_harm(file: Path) -> None:
     assert store.get("trust.allowlist") == ["https://agregore.mauve.moe"]
 
 
+@pytest.mark.fault("Settings cannot be written")
 def test_a_file_that_cannot_be_written_changes_nothing(file: Path) -> None:
     """A limit of the file size stands in for the full disk: the write fails in the middle either way."""
     store = open_store(file)

@@ -92,6 +92,7 @@ FAULTS: dict[str, list[Fault | None]] = {
 }
 
 
+@pytest.mark.fault("A registry breaks while a model is downloaded")
 @pytest.mark.parametrize("kind", FAULTS)
 async def test_breaks_are_mended(
     store: ModelStore, make_puller: PullerMaker, registry: RegistryServer, name: ModelName, model: bytes, kind: str
@@ -104,6 +105,7 @@ async def test_breaks_are_mended(
         registry.faults.clear()
 
 
+@pytest.mark.fault("A registry that trickles, for ever")
 async def test_a_connection_that_only_ever_trickles_is_given_up(
     store: ModelStore, make_puller: PullerMaker, registry: RegistryServer, name: ModelName, model: bytes, naps: Naps
 ) -> None:
@@ -202,6 +204,7 @@ async def test_a_cancelled_pull_goes_on_later(
 CHUNKS_BEFORE_STALL = 4096
 
 
+@pytest.mark.fault("A half-done download that rots on the disk")
 async def test_bytes_that_rotted_while_it_was_paused(
     store: ModelStore, make_puller: PullerMaker, registry: RegistryServer, name: ModelName, model: bytes
 ) -> None:
@@ -234,6 +237,7 @@ async def test_a_side_file_that_makes_no_sense(
     check(store, name, model)
 
 
+@pytest.mark.fault("A registry that sends other bytes than it promised")
 async def test_a_corrupt_blob_is_deleted_and_said(
     store: ModelStore, make_puller: PullerMaker, registry: RegistryServer, model: bytes
 ) -> None:
@@ -247,6 +251,7 @@ async def test_a_corrupt_blob_is_deleted_and_said(
     assert not list(store.blobs.folder.glob("*-partial*"))
 
 
+@pytest.mark.fault("A registry that lies about lengths or encodings")
 @pytest.mark.parametrize("fault", [Fault("total", value="999999999"), Fault("gzip")], ids=lambda f: f.kind)
 async def test_another_file_than_announced(
     store: ModelStore, make_puller: PullerMaker, registry: RegistryServer, model: bytes, fault: Fault
@@ -260,6 +265,7 @@ async def test_another_file_than_announced(
     assert store.names() == []
 
 
+@pytest.mark.fault("A registry whose manifest lies about a size")
 async def test_a_size_that_is_wrong_in_the_manifest(
     store: ModelStore, make_puller: PullerMaker, registry: RegistryServer, name: ModelName
 ) -> None:
@@ -326,6 +332,7 @@ async def test_two_pulls_of_one_model_fetch_it_once(
     assert registry.sent_bytes == sum(map(len, registry.blobs.values()))
 
 
+@pytest.mark.fault("Two programs download the same model")
 async def test_two_processes_fetch_a_file_once(
     store: ModelStore, make_puller: PullerMaker, registry: RegistryServer, name: ModelName, model: bytes
 ) -> None:
@@ -358,6 +365,7 @@ async def test_models_share_files(
     assert files_in(store) == []
 
 
+@pytest.mark.fault("Too little disk for a download")
 async def test_too_little_disk_is_said_before_the_start(
     store: ModelStore, make_puller: PullerMaker, registry: RegistryServer, name: ModelName, model: bytes
 ) -> None:
@@ -384,6 +392,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.fault("The disk fills up during a download")
 async def test_a_disk_that_fills_up(
     small_disk: Path, make_puller: PullerMaker, registry: RegistryServer, name: ModelName, model: bytes
 ) -> None:

@@ -107,6 +107,7 @@ async def test_an_old_server_that_cuts_the_prompt_is_caught(provider: OllamaProv
     assert (text, error.quota) == ("Hello", 4096)
 
 
+@pytest.mark.fault("Ollama breaks in the middle of an answer")
 @pytest.mark.parametrize(
     ("steps", "kind", "reason"),
     [
@@ -139,6 +140,7 @@ async def test_a_stream_that_breaks_keeps_its_text_and_never_looks_whole(
     assert (text, error.reason) == ("Hello", reason)
 
 
+@pytest.mark.fault("Ollama sends bytes that never become a line")
 async def test_bytes_that_drip_are_silence(provider: OllamaProvider, server: OllamaServer) -> None:
     server.script = ["Hel", Drip]
     text, error = await ask_until_it_breaks(provider, MODEL, ask_for())
@@ -176,6 +178,7 @@ async def test_leaving_stops_the_server(provider: OllamaProvider, server: Ollama
     await server.until(lambda: server.requests[0].gone)
 
 
+@pytest.mark.fault("Ollama is down")
 async def test_a_server_that_is_down_is_said_to_be_down(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -204,6 +207,7 @@ async def test_a_proxy_from_the_environment_is_not_asked(
     assert (await ask(provider, MODEL)).content == "Hello"
 
 
+@pytest.mark.fault("Ollama closes at once")
 async def test_a_server_that_closes_at_once(provider: OllamaProvider, server: OllamaServer) -> None:
     server.everything = Refuse(200, "")
     with pytest.raises(BackendFailed) as caught:

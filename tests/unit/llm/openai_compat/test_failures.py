@@ -141,6 +141,7 @@ async def test_nothing_is_tried_twice_after_the_first_word(home: Home, server: O
     assert (len(server.chats()), home.pauses) == (3, [])
 
 
+@pytest.mark.fault("A service closes before it replies")
 async def test_a_connection_that_breaks_before_the_reply_is_not_asked_again(home: Home, server: OpenAIServer) -> None:
     # The service may have the question already, and charge for it.
     server.refusals = [Abort]
@@ -170,6 +171,7 @@ BREAKS: dict[str, tuple[list[Any], type[PeerSkyError], str]] = {
 }
 
 
+@pytest.mark.fault("A service breaks in the middle of an answer")
 @pytest.mark.parametrize(("steps", "kind", "reason"), BREAKS.values(), ids=BREAKS.keys())
 async def test_a_stream_that_breaks_keeps_its_text_and_never_looks_whole(
     home: Home, server: OpenAIServer, steps: list[Any], kind: type[PeerSkyError], reason: str
@@ -188,6 +190,7 @@ async def test_a_reply_without_a_word_is_no_answer(home: Home, server: OpenAISer
     assert error.reason == "interrupted"
 
 
+@pytest.mark.fault("A service hangs before its first byte")
 async def test_silence_before_the_first_byte(tmp_path: Path, server: OpenAIServer) -> None:
     limits = Limits(connect_s=0.2, first_byte_s=0.2, idle_s=0.2)
     home = Home(open_settings(tmp_path, baseURL=server.url), limits=limits)
@@ -209,6 +212,7 @@ async def test_leaving_closes_the_connection(home: Home, server: OpenAIServer, h
     await server.until(lambda: server.requests[0].gone)
 
 
+@pytest.mark.fault("A service that is down")
 async def test_a_service_that_is_down_is_said_to_be_down(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
