@@ -9,6 +9,7 @@ import { within } from "./waiting.js";
 const MOST_OPEN = 32; // of others; our own stay open once used
 const REFRESH_MS = 2000; // a drive that is here is looked for news for this long, then served as it is
 const RETRY_LOOKUP_MS = 3000;
+const LOOKUP_AGAIN_MS = 10_000; // the swarm itself gives up on a peer that was away, until its next round in 10 minutes
 const OFFLINE_MS = 500;
 
 /** The key (32 bytes) that a host is: 52 characters of z-base-32 or 64 hexadecimal ones; null for anything else. */
@@ -26,7 +27,7 @@ export function parseKey(host) {
 /** One open drive. `record` is its row if it is ours, else undefined. */
 class OpenDrive {
   users = 0;
-  wasRefreshed = false;
+  #lookedUpAt = -Infinity;
   #writing = Promise.resolve();
 
   constructor(drive, record, services) {
@@ -76,14 +77,14 @@ class OpenDrive {
     if (core.length === 0 || this.isLost) {
       await this.#firstBlocks(signal);
     } else {
-      const isFirst = !this.wasRefreshed && !(await this.network.isOffline());
-      if (isFirst || core.peers.length > 0) {
-        await within(this.#update(isFirst), REFRESH_MS, () => {}, signal).catch((error) => {
+      const isDue = core.peers.length === 0 && Date.now() - this.#lookedUpAt > LOOKUP_AGAIN_MS;
+      const isSearching = isDue && !(await this.network.isOffline());
+      if (isSearching || core.peers.length > 0) {
+        await within(this.#update(isSearching), REFRESH_MS, () => {}, signal).catch((error) => {
           if (signal?.aborted) throw error;
         });
       }
     }
-    this.wasRefreshed = true;
     await this.found(this.drive.getBlobs(), signal);
   }
 
@@ -97,7 +98,6 @@ class OpenDrive {
       if (this.drive.core.length > 0 && !this.isLost) return;
       await within(this.#change(), Math.min(RETRY_LOOKUP_MS, Math.max(0, until - Date.now())), () => {}, signal);
       if (this.drive.core.length > 0 && !this.isLost) return;
-      this.discovery?.refresh({}).catch(() => {}); // whoever announced it since then
     }
   }
 
@@ -109,8 +109,12 @@ class OpenDrive {
   }
 
   async #update(isSearching) {
-    const found = isSearching ? this.drive.findingPeers() : () => {};
-    if (isSearching) this.network.swarm.flush().then(found, found);
+    if (isSearching) {
+      this.#lookedUpAt = Date.now();
+      const found = this.drive.findingPeers();
+      const looked = this.discovery?.refresh({}) ?? Promise.resolve();
+      looked.then(() => this.network.swarm.flush()).then(found, found);
+    }
     await this.drive.core.update({ wait: true, force: true });
   }
 

@@ -16,7 +16,7 @@ import { readForm } from "./forms.js";
 
 const ADMIN_BODY_BYTES = 1024 * 1024;
 const PROGRESS_MS = 100; // people see no more
-const DRAIN_MS = 5000; // a refused upload is read on for this long, so that its sender sees the reply
+const DRAIN_MS = 5000; // a refused upload is read on for this long
 
 const OPENERS = {
   hyper: async (services) => (await import("./hyper.js")).openHyper(services),
@@ -128,7 +128,7 @@ export async function createNodeServer({ config, log }) {
       path,
       query: new URLSearchParams(search),
       headers,
-      body: incoming,
+      body: incoming.iterator({ destroyOnReturn: false }), // leaving it must not close the connection before the reply
       form: () => readForm(incoming.headers, incoming),
       origin: incoming.headers["x-peersky-origin"] ?? "user",
       signal,
@@ -266,7 +266,6 @@ function errorReply(error, incoming, log) {
 }
 
 async function send({ status, headers, body }, incoming, outgoing, log) {
-  if (!incoming.complete && status >= 400) headers = { ...headers, Connection: "close" };
   const whole = body == null || typeof body === "string" || body instanceof Uint8Array;
   if (whole && incoming.method !== "HEAD") headers = { "Content-Length": Buffer.byteLength(body ?? ""), ...headers };
   outgoing.writeHead(status, headers);
@@ -285,6 +284,7 @@ async function send({ status, headers, body }, incoming, outgoing, log) {
   }
 }
 
+/** Read on what nobody wants, for a while: a sender whose connection is closed under it does not see the reply. */
 function drain(incoming) {
   if (incoming.complete) return;
   incoming.resume();

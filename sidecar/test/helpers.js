@@ -131,6 +131,11 @@ export async function textOf(promise) {
   return { status: reply.status, headers: reply.headers, text: await reply.text(), reason: reply.headers.get("x-peersky-reason") };
 }
 
+/** Ask until the text is the wanted one: news of a drive take a moment. The test's own timeout ends it. */
+export async function untilText(ask, wanted) {
+  while ((await ask()) !== wanted) await new Promise(setImmediate);
+}
+
 /** Bytes that look random and are the same in every run. */
 export function someBytes(length, seed = 1) {
   const bytes = Buffer.alloc(length);

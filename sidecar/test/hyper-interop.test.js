@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { createSDK, createTestnet } from "../../src/peersky/assets/sidecar/libraries/hyper.mjs";
-import { Node, someBytes, textOf } from "./helpers.js";
+import { Node, someBytes, textOf, untilText } from "./helpers.js";
 
 let testnet;
 let node;
@@ -37,8 +37,10 @@ test("hyper-sdk reads what we published", async () => {
   assert.ok((await drive.get("/Ü/big.bin")).equals(someBytes(1_000_000)));
   assert.equal((await drive.entry("/index.html")).value.metadata.mtime, 1e12);
   await textOf(node.fetch(`${url}index.html`, { method: "PUT", body: "<p>new" }));
-  await drive.update({ wait: true });
-  assert.equal((await drive.get("/index.html")).toString(), "<p>new");
+  await untilText(async () => {
+    await drive.update({ wait: true });
+    return (await drive.get("/index.html")).toString();
+  }, "<p>new");
 });
 
 test("we read what hyper-sdk published, and its news", async () => {
@@ -50,7 +52,7 @@ test("we read what hyper-sdk published, and its news", async () => {
   assert.equal((await textOf(node.fetch(`${drive.url}link.html`))).text, "<p>theirs");
   assert.ok(Buffer.from(await (await node.fetch(`${drive.url}sub/a.bin`)).arrayBuffer()).equals(someBytes(700_000)));
   await drive.put("/index.html", Buffer.from("<p>newer"));
-  assert.equal((await textOf(node.fetch(drive.url))).text, "<p>newer");
+  await untilText(async () => (await textOf(node.fetch(drive.url))).text, "<p>newer");
 });
 
 test("extension messages of hyper-sdk's peers arrive, and ours there", async () => {
@@ -71,6 +73,7 @@ test("extension messages of hyper-sdk's peers arrive, and ours there", async () 
     headers: { Accept: "text/event-stream" },
     signal: leaving.signal,
   });
+  while (JSON.parse((await textOf(node.fetch(`${drive.url}$/extensions/chat`))).text).length === 0) await new Promise(setImmediate);
   await textOf(node.fetch(`${drive.url}$/extensions/chat`, { method: "POST", body: "hello" }));
   assert.equal(await arrived, "hello");
   let text = "";

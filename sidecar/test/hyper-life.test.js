@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Corestore, Hyperdrive, Hyperswarm, createTestnet } from "../../src/peersky/assets/sidecar/libraries/hyper.mjs";
-import { Node, someBytes, textOf } from "./helpers.js";
+import { Node, someBytes, textOf, untilText } from "./helpers.js";
 
 let testnet;
 let hyperBootstrap;
@@ -125,7 +125,7 @@ test("a reader gets what its writer published while it was away, and from other 
   await first.stop();
   await put(writer, `${url}a.txt`, "two");
   await first.restart();
-  assert.equal((await get(first, `${url}a.txt`)).text, "two");
+  await untilText(async () => (await get(first, `${url}a.txt`)).text, "two");
   await writer.stop();
   const second = await start();
   assert.equal((await get(second, `${url}a.txt`)).text, "two");
@@ -146,7 +146,7 @@ test("after Reset P2P data with identities kept, a drive is written again only w
   await writer.stop();
   await writer.restart({ hyperBootstrap });
   assert.equal((await put(writer, `${url}b.txt`, "b")).status, 201);
-  for (const name of ["a", "b"]) assert.equal((await get(reader, `${url}${name}.txt`)).text, name);
+  for (const name of ["a", "b"]) await untilText(async () => (await get(reader, `${url}${name}.txt`)).text, name);
 });
 
 test("the identity is private, and without it the same name is another drive", async () => {
@@ -249,7 +249,7 @@ test("unpin stops sharing, and announce shares again", async () => {
   const url = await make(writer);
   await put(writer, `${url}a.txt`, "a");
   await writer.admin("unpin", { url });
-  const early = await start({ lookupSeconds: 2 });
+  const early = await start({ lookupSeconds: 1 });
   assert.deepEqual((await get(early, `${url}a.txt`)).reason, "no_peers");
   assert.equal((await get(writer, `${url}a.txt`)).text, "a");
   await writer.kill();
@@ -282,7 +282,8 @@ test("a DNSLink name is a key; the last one is kept for when there is no network
     assert.deepEqual([missing.status, missing.reason], [404, "no_such_key"], name);
   }
   dns.closeAllConnections();
-  await new Promise((resolve) => dns.close(resolve));
+  dns.close();
+  await once(dns, "close");
   await reader.kill();
   await reader.restart();
   assert.equal((await get(reader, "hyper://site.example/a.txt")).text, "named");

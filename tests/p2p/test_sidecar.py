@@ -18,7 +18,7 @@ SIDECAR = Path(__file__).resolve().parents[2] / "sidecar"
 FILES = sorted((SIDECAR / "test").glob("*.test.js"))
 TIMEOUT_S = 240
 
-# A test's name in its file: `test("…", …)`. Names that are put together at run time are not listed, but run and counted.
+# A test's name in its file: `test("…", …)`. Names that are put together at run time are not listed, but run as well.
 _NAMED = re.compile(r'^test\("((?:[^"\\]|\\.)*)"', re.MULTILINE)
 
 
@@ -35,7 +35,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], 
     assert folder, "the addons are installed by `make test`"
     report = tmp_path_factory.mktemp("sidecar") / "report.xml"
     command = [
-        str(node_binary()), "--test", "--test-timeout=60000", "--test-force-exit",
+        str(node_binary()), "--test", "--test-timeout=60000", "--test-concurrency=2", "--test-force-exit",
         "--test-reporter=junit", f"--test-reporter-destination={report}", *map(str, FILES),
     ]  # fmt: skip
     environment = {**os.environ, "PEERSKY_NATIVES": str(folder), "NODE_NO_WARNINGS": "1"}
@@ -44,8 +44,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], 
     )
     assert report.is_file(), run.stdout + run.stderr
     found = {}
-    # Our own process wrote it.
-    for case in ElementTree.parse(report).getroot().iter("testcase"):  # noqa: S314
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
         failure = case.find("failure")
         text = "" if failure is None else f"{failure.get('message', '')}\n{failure.text or ''}"
         found[Path(case.get("file", "")).name, case.get("name", "")] = text
