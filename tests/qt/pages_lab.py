@@ -114,6 +114,7 @@ class PagesLab:
         self.publishers = Publishers(self.profile.publishers_file, self.person)
         self.app_store = AppStore(self.profile.apps_dir)
         self.publications: list[tuple[Path, str, str, str]] = []
+        self.forgotten: list[Origin] = []
         pages = make_pages_app(
             self.settings,
             self.ai.bridge,
@@ -141,7 +142,7 @@ class PagesLab:
         yield json.dumps({"url": f"{to}://{name}/", "root": f"{to}://{name}/"}).encode() + b"\n"
 
     async def _forget(self, origin: Origin) -> None:
-        self.publishers.revoke(str(origin))
+        self.forgotten.append(origin)
 
     def _ollama(self, endpoint: Callable[[], Endpoint]) -> Provider:
         return OllamaProvider(self.settings, self.logbook.record, endpoint=endpoint)
