@@ -125,6 +125,13 @@ def test_a_script_without_end_can_be_stopped_and_the_editor_stays_usable(lab: Ed
     tab.until("document.getElementById('preview-state').textContent === ''")
 
 
+def test_a_page_that_never_stops_talking_is_stopped(lab: EditorLab) -> None:
+    tab = lab.open()
+    flood = "<script>setInterval(() => { for (let i = 0; i < 200; i++) parent.postMessage('x', '*'); }, 1)</script>"
+    copy_site(tab, lab.site(index_html=flood))
+    until_state(tab, "Stopped.")
+
+
 def test_the_page_runs_with_its_parts_and_tells_its_problems(lab: EditorLab) -> None:
     tab = lab.open()
     listen(tab)

@@ -77,6 +77,8 @@ const THEME = EditorView.theme({
   ".cm-insertedLine": { textDecoration: "none" },
   ".cm-changedText, .cm-insertedLine .cm-changedText": { background: "color-mix(in srgb, var(--good) 28%, transparent) !important", textDecoration: "none" },
   ".cm-deletedChunk": { backgroundColor: "var(--bad-soft)", paddingLeft: "0.375rem" },
+  // Plain text: not every colour of the syntax can be read on every ground.
+  ".cm-deletedChunk *, .cm-changedText, .cm-changedText *": { color: "var(--text) !important" },
   ".cm-deletedChunk .cm-deletedText": { background: "color-mix(in srgb, var(--bad) 26%, transparent)" },
   ".cm-deletedLine del, .cm-deletedChunk del": { textDecoration: "none" },
   ".cm-changeGutter .cm-changedLineGutter": { background: "var(--good)" },
@@ -93,7 +95,7 @@ const shared = (label) => [
   dark.of(EditorView.darkTheme.of(darkness.matches)),
   highlightSpecialChars(),
   EditorView.lineWrapping,
-  EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off" }),
+  EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0", spellcheck: "false", autocapitalize: "off" }),
 ];
 
 function mounted(host, state) {
@@ -210,7 +212,7 @@ export class DiffView {
         extensions: [
           lineNumbers(),
           EditorState.readOnly.of(true),
-          EditorView.contentAttributes.of({ tabindex: "0", "aria-readonly": "true" }),
+          EditorView.contentAttributes.of({ "aria-readonly": "true" }),
           keymap.of([...defaultKeymap, ...searchKeymap]),
           LANGUAGES[language](),
           shared(`Proposed change of ${path}`),

@@ -11,6 +11,9 @@ const MOST_TOKENS = 8192;
 const USUAL_TOKENS = 4096;
 const LOOP_CHECK = 400;
 const NO_SCHEMA = new Set(["invalid_request", "capability_missing", "backend_error"]);
+const SHOW_EVERY_MS = 60;
+
+const whole = ({ begun, own }) => (begun ? join(begun, own) : own);
 
 export class NoCode extends Error {}
 
@@ -50,8 +53,9 @@ export class Generation {
 
   #ready = new Set();
   #waiting = [];
-  // What is being written: {kind, messages, raw}.
+  // What is being written: {kind, messages, begun, own}.
   #partial = null;
+  #shownAt = 0;
 
   // Writes files in order, the first one by `begin` where that is given, until one is cut.
   async #all(kinds, begin = null) {
@@ -74,12 +78,15 @@ export class Generation {
   #keepPartial() {
     const partial = this.#partial;
     this.#partial = null;
-    const code = partial ? readAnswer(partial.raw, partial.kind).code : "";
+    if (!partial) return;
+    const { kind, messages } = partial;
+    const raw = whole(partial);
+    const { code } = readAnswer(raw, kind);
     if (!code.trim()) return;
-    this.files[MAIN[partial.kind]] = code;
-    this.#ready.add(partial.kind);
-    this.#cut = partial;
-    this.notes.push(`${MAIN[partial.kind]} stops in the middle.`);
+    this.files[MAIN[kind]] = code;
+    this.#ready.add(kind);
+    this.#cut = { kind, messages, raw };
+    this.notes.push(`${MAIN[kind]} stops in the middle.`);
   }
 
   // --- which files ----------------------------------------------------------------------------------------------
@@ -147,26 +154,24 @@ export class Generation {
     const controller = new AbortController();
     const signal = this.signal ? AbortSignal.any([this.signal, controller.signal]) : controller.signal;
     this.report({ stage: "wait", kind, files: this.files });
-    let own = "";
+    const answer = { kind, messages: question, begun, own: "" };
     let checked = 0;
     let finishReason = "stop";
     for await (const delta of this.chat({ messages, signal, maxTokens: this.#tokens })) {
-      own += delta.content ?? "";
+      answer.own += delta.content ?? "";
       finishReason = delta.finishReason ?? finishReason;
-      if (delta.progress || !delta.content) continue;
-      const whole = begun ? join(begun, own) : own;
-      this.#partial = { kind, messages: question, raw: whole };
-      this.#show(kind, whole);
-      if (own.length - checked < LOOP_CHECK) continue;
-      checked = own.length;
-      const loop = loopStart(own);
-      if (loop >= 0) {
-        controller.abort();
-        const text = own.slice(0, loop);
-        return { text: begun ? join(begun, text) : text, finishReason: "length", isLoop: true };
-      }
+      if (!delta.content) continue;
+      this.#partial = answer;
+      this.#show(answer);
+      if (answer.own.length - checked < LOOP_CHECK) continue;
+      checked = answer.own.length;
+      const loop = loopStart(answer.own);
+      if (loop < 0) continue;
+      controller.abort();
+      answer.own = answer.own.slice(0, loop);
+      return { text: whole(answer), finishReason: "length", isLoop: true };
     }
-    return { text: begun ? join(begun, own) : own, finishReason, isLoop: false };
+    return { text: whole(answer), finishReason, isLoop: false };
   }
 
   get #tokens() {
@@ -174,9 +179,13 @@ export class Generation {
     return Math.max(512, Math.min(MOST_TOKENS, room));
   }
 
-  #show(kind, raw) {
-    const { code } = readAnswer(raw, kind);
+  // Often enough for the eye: a long answer is read from its start each time.
+  #show(answer) {
+    if (performance.now() - this.#shownAt < SHOW_EVERY_MS) return;
+    const { kind } = answer;
+    const { code } = readAnswer(whole(answer), kind);
     this.report({ stage: "write", kind, code, files: { ...this.files, ...(code ? { [MAIN[kind]]: code } : {}) } });
+    this.#shownAt = performance.now();
   }
 
   // Puts an answer into the proposal.

@@ -226,6 +226,7 @@ at("views").addEventListener("keydown", (event) => {
 
 // --- wiring -----------------------------------------------------------------------------------------------------
 
+at("keys").addEventListener("click", () => at("keys-dialog").showModal());
 newDialog(page);
 openDialog(page, drafts);
 filesDialog(page, edit);

@@ -5,6 +5,8 @@ const PING_MS = 1000;
 const PATIENCE_MS = 3000;
 const GIVE_UP_MS = 10_000;
 const MOST_PROBLEMS = 50;
+// A page that says more than this in a second only wants to keep the editor busy.
+const MOST_MESSAGES = 500;
 
 export class Preview {
   #host;
@@ -14,6 +16,7 @@ export class Preview {
   #html = "";
   #lastSign = 0;
   #problems = [];
+  #messages = 0;
 
   // host: the element that holds the frame. tell(state): called with {state, problems, link} as these change; state is
   // "empty", "starting", "running", "silent" (it does not answer) or "stopped".
@@ -28,6 +31,7 @@ export class Preview {
   // Runs a document from its start.
   run(html) {
     this.#html = html;
+    this.#messages = 0;
     this.#problems = [];
     this.#old?.remove();
     this.#old = this.#frame;
@@ -61,6 +65,11 @@ export class Preview {
 
   #hear(event) {
     if (!this.#frame || event.source !== this.#frame.contentWindow) return;
+    this.#messages += 1;
+    if (this.#messages > MOST_MESSAGES) {
+      this.stop();
+      return;
+    }
     const { type, text } = Object(event.data);
     this.#lastSign = performance.now();
     if (type === "ready" && this.state === "starting") {
@@ -80,6 +89,7 @@ export class Preview {
   }
 
   #watch() {
+    this.#messages = 0;
     if (!this.#frame || document.hidden) {
       this.#lastSign = performance.now();
       return;
