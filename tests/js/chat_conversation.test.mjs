@@ -162,6 +162,35 @@ test("memory gets every finished message once, in order, and what failed again",
   assert.equal(problems.length, 1);
 });
 
+test("nothing counts as kept before memory says so, nor what was continued meanwhile", async () => {
+  const added = [];
+  let go = null;
+  const memory = {
+    add: async ({ content }) => {
+      await new Promise((resolve) => {
+        go = resolve;
+      });
+      added.push(content);
+      return { ok: true };
+    },
+  };
+  const keeper = new Keeper(memory);
+  const conversation = talk("one");
+  const [message] = conversation.path;
+  const first = keeper.keep(conversation);
+  while (!go) await null;
+  assert.equal(message.kept, false);
+  message.content = "one more";
+  const second = keeper.keep(conversation);
+  keeper.keep(conversation);
+  go();
+  await first;
+  assert.equal(message.kept, false);
+  go();
+  await second;
+  assert.deepEqual([added, message.kept], [["one", "one more"], true]);
+});
+
 test("advice says what helps", () => {
   assert.ok(adviceFor("llm_disabled").settings);
   assert.ok(adviceFor("context_length").shorter);

@@ -90,6 +90,7 @@
     #list = made("ul", { "aria-label": "Conversations", onkeydown: (event) => this.#onKey(event) });
     #timer = 0;
     #turn = 0;
+    #latest = Promise.resolve();
 
     constructor() {
       super();
@@ -129,10 +130,15 @@
       return { appId: this.getAttribute("app-id") ?? "", limit: limit > 0 ? limit : MOST };
     }
 
-    /** Shows what is kept now. */
-    async refresh() {
+    /** Shows what is kept now. Resolves when it is shown. */
+    refresh() {
+      clearTimeout(this.#timer);
       this.#turn += 1;
-      const turn = this.#turn;
+      this.#latest = this.#load(this.#turn);
+      return this.#latest;
+    }
+
+    async #load(turn) {
       const memory = window.llmMemory;
       let rows = [];
       let sentence = "";
@@ -143,9 +149,9 @@
       } catch (error) {
         sentence = error.message;
       }
-      // A later call may have been answered sooner.
-      if (turn !== this.#turn) return;
-      this.#show(rows, sentence);
+      // A later call may have been answered sooner, or will show more than this one.
+      if (turn === this.#turn) this.#show(rows, sentence);
+      else await this.#latest;
     }
 
     async #sessionRows(memory) {

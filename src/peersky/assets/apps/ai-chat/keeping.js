@@ -80,6 +80,7 @@ function append(message, { kind, at }, content) {
 export class Keeper {
   #memory;
   #last = Promise.resolve();
+  #writing = new Map(); // message -> the content that is being written
 
   // onKept(): something was kept. onProblem(sentence): it could not be.
   constructor(memory, { onKept = () => {}, onProblem = () => {} } = {}) {
@@ -100,39 +101,51 @@ export class Keeper {
   keep(conversation) {
     if (!this.#memory || conversation.isForgotten) return this.#last;
     const { id } = conversation;
-    const fresh = conversation.messages.filter((message) => !message.kept && isComplete(message, conversation));
+    const fresh = conversation.messages.filter((message) => this.#isDue(message, conversation));
     for (const message of fresh) {
-      message.kept = true;
-      const entries = toEntries(message);
-      this.#queue(id, entries, () => {
-        message.kept = false;
+      const { content } = message;
+      this.#writing.set(message, content);
+      this.#queue(id, toEntries(message), (isKept) => {
+        // It may have been continued meanwhile.
+        if (this.#writing.get(message) !== content) return;
+        this.#writing.delete(message);
+        message.kept = isKept && message.content === content;
       });
     }
     return this.#last;
   }
 
-  keepSettings(conversation) {
-    if (!this.#memory || conversation.isEmpty || conversation.isForgotten) return this.#last;
-    return this.#queue(conversation.id, [settingsEntry(conversation)], () => {});
+  #isDue(message, conversation) {
+    return !message.kept && this.#writing.get(message) !== message.content && isComplete(message, conversation);
   }
 
-  #queue(sessionId, entries, failed) {
+  keepSettings(conversation) {
+    if (!this.#memory || conversation.isEmpty || conversation.isForgotten) return this.#last;
+    return this.#queue(conversation.id, [settingsEntry(conversation)]);
+  }
+
+  #queue(sessionId, entries, done = () => {}) {
     this.#last = this.#last.then(async () => {
-      try {
-        for (const entry of entries) {
-          const { ok, reason } = await this.#memory.add({ appId: APP_ID, sessionId, ...entry });
-          if (ok) continue;
-          failed();
-          if (reason !== "memory_disabled") this.onProblem("This message does not fit into memory.");
-          return;
-        }
-        this.onKept();
-      } catch (error) {
-        failed();
-        this.onProblem(error.message);
-      }
+      const isKept = await this.#write(sessionId, entries);
+      done(isKept);
+      if (isKept) this.onKept();
     });
     return this.#last;
+  }
+
+  async #write(sessionId, entries) {
+    try {
+      for (const entry of entries) {
+        const { ok, reason } = await this.#memory.add({ appId: APP_ID, sessionId, ...entry });
+        if (ok) continue;
+        if (reason !== "memory_disabled") this.onProblem("This message does not fit into memory.");
+        return false;
+      }
+    } catch (error) {
+      this.onProblem(error.message);
+      return false;
+    }
+    return true;
   }
 }
 

@@ -21,7 +21,10 @@ const model = new Model();
 const share = new ShareDialog();
 const attachments = new Attachments(at("attachments"), showControls);
 const keeper = new Keeper(window.llmMemory, {
-  onKept: () => sidebar.refresh(conversation.id),
+  onKept: () => {
+    store();
+    sidebar.refresh(conversation.id);
+  },
   onProblem: (sentence) => notice(`This conversation is not kept: ${sentence}`),
 });
 const sidebar = new Sidebar(keeper, APP_ID, { select: openSession, deleted: forgotten });

@@ -15,7 +15,7 @@ const ALLOWED = {
   RETURN_DOM_FRAGMENT: true,
 };
 const LONGEST_HIGHLIGHT = 50_000;
-const MATHS = { throwOnError: false, trust: false, strict: "ignore", maxSize: 20, maxExpand: 300 };
+const MATHS = { throwOnError: true, trust: false, strict: "ignore", maxSize: 20, maxExpand: 300 };
 
 // Both are large, and most answers need neither.
 let highlighter = null;
