@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,15 @@ import pytest
 
 from peersky.core.origins import BROWSER, OPAQUE
 from peersky.core.trust import INTERNAL_APIS
+from peersky.llm.memory import Partition
+from peersky.p2p.program import Program
+from peersky.system.paths import open_profile
+from peersky.system.prompt_port import NobodyToAsk
 from peersky.web.asker import NOBODY, Asker
-from tests.asgi.app_world import PAGE, AppWorld, page
+from peersky.web.compose import open_services
+from tests.asgi.app_world import APPS, PAGE, AppWorld, pack, page
+from tests.asgi.client import AsgiClient
+from tests.asgi.p2p_world import DOUBLE
 
 FILES = {"index.html": PAGE, "second.html": b"<title>2</title>", "sub/index.html": b"sub", "api/data.json": b"{}"}
 TYPED = Asker(BROWSER, BROWSER, "main-frame")
@@ -111,3 +121,33 @@ async def test_an_app_that_is_not_there_says_so(world: AppWorld) -> None:
     assert "There is no such page in this app" in reply.text
     for path in ("../app.json", "%2e%2e/app.json", "..%2f..%2fsettings.json", "sub%5c..%5cindex.html", "%00"):
         assert (await world.open(app, path)).status == 404, path
+
+
+async def test_the_browsers_own_services_publish_an_app_and_forget_it(tmp_path: Path) -> None:
+    async def install(_say: Callable[[str], None]) -> Program:
+        return Program((sys.executable, str(DOUBLE)))
+
+    services = await open_services(open_profile(tmp_path), NobodyToAsk(), install_node=install)
+    try:
+        services.settings.change({"llm.memoryEnabled": True})
+        client = AsgiClient(services.apps["peersky"], APPS)
+        incoming = services.app_store.begin()
+        files = incoming.pack()
+        files.feed(pack({"index.html": PAGE}))
+        files.end()
+        app = services.app_store.install(incoming, "notes")
+        owner = Partition(app.origin)
+        await services.memory.add(owner, {"appId": "a", "sessionId": "s", "content": "kept"})
+        urls = []
+        for _ in range(2):
+            reply = await client.post("peersky://apps/api/app-publish", json={"id": app.id, "to": "hyper"})
+            urls.append(json.loads(reply.body.splitlines()[-1])["url"])
+        # The same drive each time.
+        assert urls[0] == urls[1] == services.app_store.get(app.id).published["hyper"]
+        (entry,) = (await services.p2p.ledger.search("")).publications
+        assert (entry.app, entry.name, entry.origin, entry.times) == ("Notes", "Notes", "user", 2)
+        assert len(await services.memory.entries(owner)) == 1
+        await client.post("peersky://apps/api/apps", json={"action": "delete", "id": app.id})
+        assert await services.memory.entries(owner) == []
+    finally:
+        await services.close()
