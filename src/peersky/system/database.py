@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from peersky.core.errors import ProfileUnusable
-from peersky.system.files import PRIVATE_FILE, unusable
+from peersky.system.files import PRIVATE_FILE, replace_durably, unusable
 
 _T = TypeVar("_T")
 Work = Callable[[sqlite3.Connection], _T]
@@ -39,7 +39,7 @@ class Database:
 
     A write that was acknowledged survives a crash and a power cut (write-ahead log, synced at each commit). At the
     opening a damaged file is set aside as ``NAME.damaged-TIME`` and the last backup takes its place; a backup
-    (``NAME.backup``) is made at the opening and at the closing, where there is something new to keep.
+    (``NAME.backup``) is made at the opening, before an upgrade too, and at the closing, where there is news to keep.
 
     Args:
         file: the database; created, private to the user, where it is missing.
@@ -67,6 +67,10 @@ class Database:
     @property
     def backup_file(self) -> Path:
         return self.file.with_name(f"{self.file.name}.backup")
+
+    @property
+    def _new_backup(self) -> Path:
+        return self.file.with_name(f"{self.file.name}.backup-new")
 
     async def read(self, work: Work[_T]) -> _T:
         """Run queries, on the database's thread.
@@ -158,9 +162,10 @@ class Database:
                 self._set_aside("was damaged")
                 continue
             try:
+                # Before an upgrade, too: what it does wrong must not be all that is left.
+                self._back_up_if_possible(connection)
                 self._migrate(connection)
-                if self._is_newer_than_backup():
-                    self._back_up(connection)
+                self._back_up_if_possible(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -198,24 +203,43 @@ class Database:
         for number, script in enumerate(self._migrations[version:], version + 1):
             try:
                 connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
-            except BaseException:
+            except BaseException as error:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.DatabaseError) and _sentence(error, self.file) is None:
+                    raise ProfileUnusable(
+                        f"{self.file} could not be taken over from the PeerSky before ({error}). Nothing in it was "
+                        "changed: start that version again, and report this."
+                    ) from error
                 raise
 
-    def _is_newer_than_backup(self) -> bool:
+    def _back_up_if_possible(self, connection: sqlite3.Connection) -> None:
+        """On a disk that is full, what is stored can be read all the same; the backup of before stays."""
         try:
-            return self.file.stat().st_mtime_ns > self.backup_file.stat().st_mtime_ns
+            # What a killed process left in the log is news, too.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if self._differs_from_backup():
+                self._back_up(connection)
+        except (sqlite3.OperationalError, OSError):
+            with contextlib.suppress(OSError):
+                self._new_backup.unlink(missing_ok=True)
+
+    def _differs_from_backup(self) -> bool:
+        """Whether the file was written since its backup. The times need not be right: a backup bears its file's."""
+        try:
+            return self.file.stat().st_mtime_ns != self.backup_file.stat().st_mtime_ns
         except FileNotFoundError:
-            return True
+            return self.file.stat().st_size > 0
 
     def _back_up(self, connection: sqlite3.Connection) -> None:
-        new = self.file.with_name(f"{self.file.name}.backup-new")
+        new = self._new_backup
         new.unlink(missing_ok=True)
         os.close(os.open(new, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
         with contextlib.closing(sqlite3.connect(new)) as target:
             connection.backup(target)
-        new.replace(self.backup_file)
+        written = self.file.stat()
+        os.utime(new, ns=(written.st_atime_ns, written.st_mtime_ns))
+        replace_durably(new, self.backup_file)
         self._has_news = False
 
     def _set_aside(self, what: str) -> None:
@@ -234,7 +258,7 @@ class Database:
         restored = self.file.with_name(f"{self.file.name}.restored")
         shutil.copyfile(self.backup_file, restored)
         restored.chmod(PRIVATE_FILE)
-        restored.replace(self.file)
+        replace_durably(restored, self.file)
         self._on_notice(f"{sentence} What it held on {made} was restored; what came later is lost.")
 
     def _good_backup_time(self) -> float | None:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 from pathlib import Path
+from typing import Final
 
 from peersky.core.errors import ProfileUnusable
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
 
+_TEMPORARY: Final = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
 _WHY = {
     errno.EACCES: "this user may not write there",
     errno.EPERM: "this user may not write there",
     errno.EROFS: "the file system is read-only",
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
+    errno.EMFILE: "PeerSky has too many files open",
+    errno.ENFILE: "this computer has too many files open",
+    errno.EIO: "the disk reports an error",
     errno.EFBIG: "the largest size of a file that is allowed there is reached",
     errno.ENOTDIR: "a part of the path is a file and no directory",
     errno.EISDIR: "there is a directory where a file belongs",
@@ -70,15 +76,35 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
-        _sync_directory(target.parent)
+        sync_directory(target.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise unusable(error, path) from error
 
 
-def _sync_directory(path: Path) -> None:
-    """Make the rename survive a power cut; where directories cannot be synced (Windows) there is nothing to do."""
+def sweep(folder: Path) -> None:
+    """Delete what :func:`write_atomically` left in ``folder`` when its process was killed. Nobody may write meanwhile."""
+    with contextlib.suppress(OSError):
+        for left in folder.glob(".*.tmp"):
+            if _TEMPORARY.fullmatch(left.name):
+                left.unlink(missing_ok=True)
+
+
+def replace_durably(new: Path, target: Path) -> None:
+    """Put a finished file in the place of another so that a power cut leaves one of the two, whole.
+
+    Raises:
+        OSError: it cannot be done; ``target`` is as it was.
+    """
+    with new.open("rb+") as file:
+        os.fsync(file.fileno())
+    new.replace(target)
+    sync_directory(target.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make a rename survive a power cut; where directories cannot be synced (Windows) there is nothing to do."""
     with contextlib.suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:

@@ -84,7 +84,8 @@ def test_a_directory_in_the_place_of_the_file_is_said(tmp_path: Path) -> None:
         (errno.EROFS, "the file system is read-only"),
         (errno.EACCES, "this user may not write there"),
         (errno.EDQUOT, "the disk quota is used up"),
-        (errno.EIO, os.strerror(errno.EIO)),
+        (errno.EMFILE, "PeerSky has too many files open"),
+        (errno.ENXIO, os.strerror(errno.ENXIO)),
     ],
 )
 def test_the_sentence_says_why_and_what_to_do(number: int, words: str) -> None:
