@@ -142,7 +142,8 @@ def test_stop(lab: EditorLab) -> None:
 def test_a_draft_survives_a_crash_and_belongs_to_one_tab(lab: EditorLab) -> None:
     tab = lab.open()
     tab.focus_view()
-    tab.run("document.dispatchEvent(new KeyboardEvent('keydown', {key: '1', altKey: true, bubbles: true}))")
+    tab.key(Qt.Key.Key_F2)
+    tab.until("document.activeElement.id === 'code-html'")
     tab.write("hello")
     tab.until("document.getElementById('saved').textContent === 'Draft saved'")
     # The other tab gets a page of its own, not this one.

@@ -17,7 +17,7 @@ export {
   syntaxHighlighting,
 } from "@codemirror/language";
 export { unifiedMergeView, updateOriginalDoc } from "@codemirror/merge";
-export { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
+export { highlightSelectionMatches, openSearchPanel, search, searchKeymap } from "@codemirror/search";
 export { ChangeSet, Compartment, EditorSelection, EditorState, Transaction } from "@codemirror/state";
 export {
   drawSelection,

@@ -29,6 +29,7 @@ import {
   keymap,
   lineNumbers,
   markdown,
+  openSearchPanel,
   placeholder,
   searchKeymap,
   syntaxHighlighting,
@@ -38,6 +39,9 @@ import {
 } from "./vendor/codemirror.esm.js";
 
 const LANGUAGES = { html, css, js: javascript, json, markdown, text: () => [] };
+
+// The window takes Ctrl+F for its own search, which sees only the lines that are drawn.
+const FIND = { key: "Ctrl-Shift-f", run: openSearchPanel, preventDefault: true };
 
 // Colours come from editor.css, so that one theme is light and dark.
 const COLOURS = HighlightStyle.define([
@@ -173,7 +177,7 @@ export class CodePane {
         highlightSelectionMatches(),
         indentUnit.of("  "),
         placeholder(`${this.label} of ${path}`),
-        keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap, indentWithTab]),
+        keymap.of([FIND, ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap, indentWithTab]),
         LANGUAGES[language](),
         shared(`${this.label}: ${path}`),
         EditorView.updateListener.of((update) => {
@@ -213,7 +217,7 @@ export class DiffView {
           lineNumbers(),
           EditorState.readOnly.of(true),
           EditorView.contentAttributes.of({ "aria-readonly": "true" }),
-          keymap.of([...defaultKeymap, ...searchKeymap]),
+          keymap.of([FIND, ...defaultKeymap, ...searchKeymap]),
           LANGUAGES[language](),
           shared(`Proposed change of ${path}`),
           // A file that is new has nothing to be compared with.

@@ -263,15 +263,21 @@ at("redo").addEventListener("click", () => {
   announce("Done again.");
 });
 
+// From the description through the panes and back; Alt and digits choose tabs of the window.
+function step(by) {
+  if (assistant.isOpen) return;
+  const active = document.activeElement;
+  const now = KINDS.findIndex((kind) => at(`code-${kind}`) === active);
+  const next = (now + 1 + by + KINDS.length + 1) % (KINDS.length + 1);
+  if (next === 0) at("wish").focus();
+  else edit(panes[KINDS[next - 1]].path);
+}
+
 const SHORTCUTS = {
   "Ctrl+Enter": () => (assistant.isOpen ? assistant.accept() : generate()),
   "Ctrl+Shift+Enter": () => refresh({ force: true }),
-  "Ctrl+s": () => page.flush(),
-  "Alt+1": () => edit(panes.html.path),
-  "Alt+2": () => edit(panes.css.path),
-  "Alt+3": () => edit(panes.js.path),
-  "Alt+4": () => showView("preview"),
-  "Alt+0": () => at("wish").focus(),
+  F2: () => step(1),
+  "Shift+F2": () => step(-1),
 };
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && assistant.isWriting) return assistant.stop();
