@@ -266,7 +266,57 @@ def logs_live() -> Iterator[Scene]:
         )
 
 
+@contextmanager
+def editor() -> Iterator[Scene]:
+    """A page that the model wrote, and a change that it proposes."""
+    page = """```html
+<!doctype html>
+<html lang="en">
+<head>
+  <title>Bread of the valley</title>
+</head>
+<body>
+  <header class="hero">
+    <h1>Bread of the valley</h1>
+    <p>Two loaves, one oven, every Saturday.</p>
+  </header>
+  <main>
+    <section class="loaf"><h2>Rye</h2><p>Dark and dense, keeps a week.</p></section>
+    <section class="loaf"><h2>Wheat</h2><p>Light, with a crust that sings.</p></section>
+  </main>
+</body>
+</html>
+```"""
+    style = """```css
+body { margin: 0; font-family: Georgia, serif; background: #fdf6ec; color: #3b2413; }
+.hero { padding: 3rem 1.5rem; background: #7a4a21; color: #ffffff; }
+main { display: grid; gap: 1rem; padding: 1.5rem; }
+.loaf { padding: 1rem 1.5rem; border-radius: 1rem; background: #ffffff; }
+```"""
+    answers = [page, style, "NONE", '{"title": "Bread", "files": ["style.css"]}', style.replace("#7a4a21", "#1f4f8a")]
+    written = until(
+        "!document.getElementById('accept').disabled && document.getElementById('proposal').checkVisibility()"
+    )
+    ask = (
+        "document.getElementById('wish').value = {!r};"
+        "document.getElementById('wish').dispatchEvent(new Event('input', {{bubbles: true}}));"
+        "document.getElementById('generate').click();"
+    )
+    with OpenAIServer(models=["qwen2.5-coder:3b"]) as server:
+        server.script = lambda _body: [answers.pop(0)]
+        llm = {"enabled": True, "provider": "openai", "baseURL": f"{server.url}/v1", "model": "qwen2.5-coder:3b"}
+        steps: list[Step] = [
+            until("document.body.dataset.ready"),
+            ask.format("A page about the bread of our valley"),
+            written + "document.getElementById('accept').click();",
+            ask.format("Make the header blue"),
+            written + "await new Promise((done) => setTimeout(done, 1500));",
+        ]
+        yield Scene(llm, "peersky://p2p/editor/", steps, (1400, 900))
+
+
 SCENES: Final = {
+    "editor": editor,
     "download-running": download_running,
     "download-paused": download_paused,
     "download-failed": download_failed,
