@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from PyQt6.QtCore import Qt
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+import peersky
 from peersky.qt.driver import wait_until
+from peersky.web.static import file_response, find_file
 from tests.e2e.conftest import Product
 from tests.fakes.http_server import Hold
 from tests.fakes.openai_server import OpenAIServer, delta, end
@@ -19,13 +23,13 @@ from tests.qt.pages_lab import Tab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from PyQt6.QtWidgets import QApplication
 
 __all__ = ["bootstrap"]
 
 CHAT: Final = "peersky://p2p/ai-chat/"
+APPS: Final = Path(peersky.__file__).parent / "assets" / "apps"
 SEES: Final = {"id": "sees", "object": "model", "capabilities": ["vision"]}
 COMPONENT: Final = '<script src="peersky://p2p/components/llm-history.js"></script>'
 PIXEL: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -478,6 +482,27 @@ def test_llm_history_in_a_hyper_page_and_in_an_imported_app(world: World) -> Non
         return [list.shadowRoot.querySelectorAll('li').length, new URL(link.href).pathname];
     """
     assert product.page("hyper://notes/").evaluate(script) == [0, "/llm"]
+
+
+def test_the_app_works_where_it_is_published_with_a_memory_of_its_own(world: World) -> None:
+    world.change(memoryEnabled=True)
+
+    async def drive(scope: Any, receive: Any, send: Any) -> None:
+        file = find_file(APPS, scope["path"])
+        assert file, scope["path"]
+        await file_response(Request(scope, receive), file)(scope, receive, send)
+
+    world.product.runtime.web.serve("hyper", drive)
+    chat = world.chat("hyper://somebody/ai-chat/")
+    world.server.script = ["`code` $x$"]
+    chat.ask("From a drive")
+    chat.settled(2)
+    chat.until_kept("From a drive")
+    chat.until("document.querySelector('.katex')")
+    assert not chat.page.console
+    own = world.chat()
+    shown = ROOT.replace(".shadowRoot", "?.shadowRoot")
+    own.until(f"{shown}?.querySelector('p')?.textContent === 'Nothing is kept yet.'")
 
 
 # --- the real engine ------------------------------------------------------------------------------------------------

@@ -164,12 +164,10 @@ test("memory gets every finished message once, in order, and what failed again",
 
 test("nothing counts as kept before memory says so, nor what was continued meanwhile", async () => {
   const added = [];
-  let go = null;
+  const doors = [Promise.withResolvers(), Promise.withResolvers()];
   const memory = {
     add: async ({ content }) => {
-      await new Promise((resolve) => {
-        go = resolve;
-      });
+      await doors[added.length].promise;
       added.push(content);
       return { ok: true };
     },
@@ -178,15 +176,14 @@ test("nothing counts as kept before memory says so, nor what was continued meanw
   const conversation = talk("one");
   const [message] = conversation.path;
   const first = keeper.keep(conversation);
-  while (!go) await null;
   assert.equal(message.kept, false);
   message.content = "one more";
   const second = keeper.keep(conversation);
   keeper.keep(conversation);
-  go();
+  doors[0].resolve();
   await first;
   assert.equal(message.kept, false);
-  go();
+  doors[1].resolve();
   await second;
   assert.deepEqual([added, message.kept], [["one", "one more"], true]);
 });

@@ -301,18 +301,25 @@
     }
 
     #askDelete(row, session) {
+      if (row.classList.contains("asking")) return;
       const tools = row.querySelector(".tools");
       const before = [...tools.childNodes];
       const keep = () => {
         row.classList.remove("asking");
+        tools.removeEventListener("keydown", onKey);
         tools.replaceChildren(...before);
         row.querySelector(".open").focus();
+      };
+      const onKey = (event) => {
+        if (event.key !== "Escape") return;
+        event.preventDefault();
+        keep();
       };
       const really = made("button", { type: "button", className: "bad", onclick: () => this.#delete(row, session) });
       really.append("Delete for good");
       row.classList.add("asking");
       tools.replaceChildren(really, made("button", { type: "button", onclick: keep }, "Keep"));
-      tools.addEventListener("keydown", (event) => event.key === "Escape" && keep(), { once: true });
+      tools.addEventListener("keydown", onKey);
       really.focus();
     }
 

@@ -214,6 +214,8 @@ async function answer(message, messages) {
   render();
   const view = views.at(-1);
   view.settle();
+  // The button that was pressed may be gone.
+  if (document.activeElement === document.body) prompt.focus();
   announce("The model is answering.");
   scroller.toEnd();
   keeper.keep(asked);
@@ -367,7 +369,9 @@ at("files").addEventListener("change", async () => {
   prompt.focus();
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") running?.controller.abort();
+  // Escape closes what is open before it stops anything.
+  if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+  running?.controller.abort();
 });
 at("stop").addEventListener("click", () => {
   running?.controller.abort();

@@ -173,7 +173,7 @@ async function setMaths(code, output) {
 function scrollable(child, label) {
   const frame = element("div", "wide");
   frame.tabIndex = 0;
-  frame.setAttribute("role", "region");
+  frame.setAttribute("role", "group");
   frame.setAttribute("aria-label", label);
   frame.append(child);
   return frame;

@@ -17,7 +17,9 @@ export class Sidebar {
     at("sidebar-toggle").addEventListener("click", () => this.#toggle(at("sidebar").hidden));
     at("sidebar-close").addEventListener("click", () => this.#toggle(false));
     at("sidebar").addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && !event.defaultPrevented) this.#toggle(false);
+      if (event.key !== "Escape" || event.defaultPrevented) return;
+      event.preventDefault();
+      this.#toggle(false);
     });
     // A list beside the conversation must not suddenly lie over it.
     WIDE.addEventListener("change", () => this.#show(WIDE.matches && !at("sidebar").hidden));
@@ -36,6 +38,9 @@ export class Sidebar {
     at("welcome-kept").textContent = isOn
       ? "Your model answers. Conversations are kept on this computer."
       : "Your model answers. The conversation stays in this tab and ends with it.";
+    // From elsewhere this is the one page of the settings that may be opened; it leads on to the other.
+    at("turn-on").href = location.protocol === "peersky:" ? "peersky://settings/memory" : "peersky://settings/llm";
+    at("turn-on").hidden = isOn;
     if (!this.#history) await this.#build();
     this.mark(current);
     if (!this.#wasOpened && isOn && WIDE.matches) {
