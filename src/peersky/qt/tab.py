@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from PyQt6.QtCore import QByteArray, QDataStream, QIODevice, Qt, QTimer, QUrl, pyqtSignal
-from PyQt6.QtGui import QContextMenuEvent, QIcon, QResizeEvent
+from PyQt6.QtCore import QByteArray, QDataStream, QIODevice, QMarginsF, Qt, QTimer, QUrl, pyqtSignal
+from PyQt6.QtGui import QContextMenuEvent, QIcon, QPageLayout, QPageSize, QResizeEvent
 from PyQt6.QtWebEngineCore import (
     QWebEngineCertificateError,
     QWebEngineFullScreenRequest,
@@ -37,6 +37,13 @@ CLOSE_WAIT_MS: Final = 4000
 
 _Action = QWebEnginePage.WebAction
 _Load = QWebEngineLoadingInfo.LoadStatus
+# Without it a PDF has no margins, whatever the page's own style says.
+_PAPER: Final = QPageLayout(
+    QPageSize(QPageSize.PageSizeId.A4),
+    QPageLayout.Orientation.Portrait,
+    QMarginsF(15, 15, 15, 15),
+    QPageLayout.Unit.Millimeter,
+)
 
 
 def _same_page(one: QUrl, other: QUrl) -> bool:
@@ -224,7 +231,7 @@ class Tab(QWidget):
 
     def save_as_pdf(self, file: str) -> None:
         """Print the page into a file; a message says how it went."""
-        self.page.printToPdf(file)
+        self.page.printToPdf(file, _PAPER)
 
     def _on_pdf(self, file: str, success: bool) -> None:
         text = f"Saved as {file}." if success else f"{file} could not be written; choose another folder."
