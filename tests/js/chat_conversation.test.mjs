@@ -31,6 +31,8 @@ test("asking again and editing grow branches, and every version can be shown", (
   assert.deepEqual(said(conversation), ["uno"]);
   assert.deepEqual(conversation.versions(edited).length, 2);
   assert.equal(conversation.title, "uno");
+  assert.equal(talk(`${"word ".repeat(15)}\n longer words follow`).title, `${"word ".repeat(15).trim()}…`);
+  assert.equal(talk("x".repeat(90)).title, `${"x".repeat(80)}…`);
 });
 
 test("errors and empty answers never reach the model; questions beside them are joined", () => {

@@ -117,7 +117,7 @@ for (const [name, text] of Object.entries({
   "nested quotes": `${"> ".repeat(2400)}a`, table: "|".repeat(4000).concat("\n").repeat(25), html: "<a".repeat(2000).concat("\n").repeat(25),
   "maths between lines": "x\n$$a$$\n".repeat(12_000), "emphasis over lines": "*a _b\n".repeat(16_000), "a long list": "- a b c\n".repeat(12_000),
 })) {
-  test(`hostile: ${name}`, { timeout: 20_000 }, () => {
+  test(`hostile: ${name}`, { timeout: 60_000 }, () => {
     const growing = new Blocks();
     for (let end = 0; end < text.length; end += 20_000) growing.update(text.slice(0, end));
     const list = growing.finish(text);

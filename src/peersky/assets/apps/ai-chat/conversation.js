@@ -6,6 +6,7 @@
 
 const CONTINUE = "Continue exactly where you stopped. Do not repeat anything.";
 const NO_SIGHT = "[A picture that this model cannot see]";
+const LONGEST_TITLE = 80;
 const ROLES = ["user", "assistant"];
 
 export const newId = () => crypto.randomUUID();
@@ -62,7 +63,8 @@ export class Conversation {
 
   get title() {
     const first = this.path.find(({ role, content }) => role === "user" && content.trim());
-    return first ? first.content.trim().replace(/\s+/g, " ").slice(0, 80) : "Conversation";
+    const text = first?.content.trim().replace(/\s+/g, " ") ?? "Conversation";
+    return text.length <= LONGEST_TITLE ? text : `${text.slice(0, LONGEST_TITLE).replace(/\s\S*$/, "")}…`;
   }
 
   // The versions of a message, oldest first.

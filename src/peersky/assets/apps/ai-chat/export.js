@@ -45,7 +45,7 @@ ${style.replaceAll("</", "<\\/")}</style>
 <h1>${title}</h1>
 ${told}${messages.join("\n")}
 </main>
-<footer>A conversation with a model, which makes mistakes. Published with PeerSky.</footer>
+<footer>A conversation with a model, which makes mistakes. Made with PeerSky.</footer>
 </body>
 </html>
 `;
