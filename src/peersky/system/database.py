@@ -216,9 +216,9 @@ class Database:
     def _back_up_if_possible(self, connection: sqlite3.Connection) -> None:
         """On a disk that is full, what is stored can be read all the same; the backup of before stays."""
         try:
-            # What a killed process left in the log is news, too.
+            # First into the file itself: its time tells whether it differs. What a killed process left is news, too.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            if self._differs_from_backup():
+            if self._has_news or self._differs_from_backup():
                 self._back_up(connection)
         except (sqlite3.OperationalError, OSError):
             with contextlib.suppress(OSError):
@@ -290,15 +290,7 @@ class Database:
             return
         try:
             if self._has_news:
-                # First into the file itself: so it is no newer than the backup when it is opened again.
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                self._back_up(self._connection)
-        except sqlite3.DatabaseError as error:
-            if (said := _sentence(error, self.backup_file)) is None:
-                raise
-            raise said from error
-        except OSError as error:
-            raise unusable(error, self.backup_file) from error
+                self._back_up_if_possible(self._connection)
         finally:
             self._disconnect()
 

@@ -84,7 +84,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Delete what :func:`write_atomically` left in ``folder`` when its process was killed. Nobody may write meanwhile."""
+    """Delete what a killed :func:`write_atomically` left in ``folder``. Nobody may write there meanwhile."""
     with contextlib.suppress(OSError):
         for left in folder.glob(".*.tmp"):
             if _TEMPORARY.fullmatch(left.name):

@@ -9,7 +9,7 @@ from typing import IO
 
 from peersky.core.errors import ProfileUnusable
 from peersky.system.file_lock import try_lock
-from peersky.system.files import PRIVATE_FILE, unusable
+from peersky.system.files import PRIVATE_FILE, sweep, unusable
 from peersky.system.paths import Profile
 
 
@@ -54,6 +54,8 @@ class ProfileLock:
         except OSError as error:
             file.close()
             raise unusable(error, path) from error
+        # Whoever left something half-written was killed: every writer holds the lock.
+        sweep(profile.root)
         return cls(profile, file)
 
     def release(self) -> None:
