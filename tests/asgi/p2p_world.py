@@ -15,6 +15,7 @@ from peersky.p2p.node import P2PNode
 from peersky.p2p.permissions import Publishers
 from peersky.p2p.program import Program
 from peersky.system.paths import open_profile
+from peersky.system.permissions import SitePermissions
 from peersky.system.prompt_port import Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
@@ -60,7 +61,7 @@ class World:
         settings = SettingsStore(self.profile.settings_file, SecretStore(self.profile.secrets_file))
         self.person, self.policy = Person(), DEFAULT_POLICY
         self.ledger = Ledger(self.profile.ledger_file)
-        self.publishers = Publishers(self.profile.publishers_file, self.person)
+        self.publishers = Publishers(SitePermissions(self.profile.permissions_file, self.person))
         self.lookups = Lookups()
         self.looked: list[tuple[str, bool]] = []
         self.lookups.subscribe(self._looked)

@@ -20,6 +20,7 @@ from peersky.llm.providers.openai_compat import OpenAIProvider
 from peersky.system.logbook import Logbook
 from peersky.system.notify_port import NobodyToNotify
 from peersky.system.paths import open_profile
+from peersky.system.permissions import SitePermissions
 from peersky.system.prompt_port import Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
@@ -74,7 +75,7 @@ class World:
                 "ollama": lambda endpoint: OllamaProvider(self.settings, self.logbook.record, endpoint=endpoint),
                 "openai": lambda endpoint: OpenAIProvider(self.settings, self.logbook.record, endpoint=endpoint),
             },
-            Yes(),
+            SitePermissions(profile.permissions_file, Yes()),
             NobodyToNotify(),
             self.logbook.record,
         )

@@ -84,7 +84,7 @@ async def test_every_other_page_is_asked_about_once(world: World, origin: str) -
 async def test_a_page_that_was_refused_publishes_nothing(world: World, origin: str) -> None:
     world.person.answer = False
     reply = await world.ask(page(origin), "POST", "hyper://localhost/?key=blog")
-    assert (reply.status, "peersky://settings/p2p" in reply.text) == (403, True)
+    assert (reply.status, "peersky://settings/sites" in reply.text) == (403, True)
     assert await writes(world, page(origin), f"{CID}/a") == 403
     assert len(world.person.questions) == 1
     assert world.node.state == "stopped"

@@ -18,6 +18,7 @@ from peersky.llm.memory import MemoryStore, Partition
 from peersky.p2p.errors import NodeRefused, NodeUnavailable
 from peersky.p2p.ledger import Ledger, Publication
 from peersky.p2p.permissions import Publishers
+from peersky.system.permissions import SitePermissions
 from peersky.system.prompt_port import Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
@@ -51,7 +52,7 @@ class World:
         self.node = NodeDouble()
         self.ledger = Ledger(folder / "ledger.sqlite3")
         self.memory = MemoryStore(folder / "memory.sqlite3", lambda: True)
-        self.publishers = Publishers(folder / "publishers.json", Person())
+        self.publishers = Publishers(SitePermissions(folder / "sites.json", Person()))
         apis = p2p_apis(self.node, self.ledger, self.memory, self.publishers)
         bridge = Bridge(settings, {"builtin": ScriptedProvider()}, Log())
         self.app = AsgiClient(make_pages_app(settings, bridge, lambda: DEFAULT_POLICY, ASSETS, apis), page("archive"))

@@ -27,10 +27,12 @@ from peersky.qt.driver import PageDriver, wait_until
 from peersky.system.app_store import AppStore
 from peersky.system.logbook import Logbook
 from peersky.system.paths import open_profile
+from peersky.system.permissions import SitePermissions
 from peersky.system.prompt_port import Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
-from peersky.web.compose import app_apis, internal_apis
+from peersky.system.site_records import SiteRecords
+from peersky.web.compose import app_apis, internal_apis, site_apis
 from peersky.web.imported_apps import ImportedApps
 from peersky.web.llm_app import make_llm_app
 from peersky.web.p2p_api import p2p_apis
@@ -97,21 +99,24 @@ class PagesLab:
         self.logbook = Logbook(self.profile.log_file)
         self.builtin = Puller()
         self.person, self.notices = Person(), Notices()
+        self.permissions = SitePermissions(self.profile.permissions_file, self.person, self._allowlist)
+        self.records = SiteRecords(self.profile.records_file, clean=self.logbook.clean)
         self.ai = LocalAi(
             self.profile,
             self.settings,
             self.builtin,
             {"ollama": self._ollama, "openai": self._openai},
-            self.person,
+            self.permissions,
             self.notices,
             self.logbook.record,
+            self.records,
         )
         self.memory = MemoryStore(
             self.profile.memory_file, lambda: self.settings.flag("llm.memoryEnabled"), lambda _sentence: None
         )
         self.node = NodeDouble()
         self.ledger = Ledger(self.profile.ledger_file)
-        self.publishers = Publishers(self.profile.publishers_file, self.person)
+        self.publishers = Publishers(self.permissions)
         self.app_store = AppStore(self.profile.apps_dir)
         self.publications: list[tuple[Path, str, str, str]] = []
         self.forgotten: list[Origin] = []
@@ -128,6 +133,8 @@ class PagesLab:
 
     def _apis(self) -> dict[str, list[Route]]:
         apis = internal_apis(self.settings, self.logbook, self.ai, self.memory)
+        for host, routes in site_apis(self.permissions, self.records, self.settings).items():
+            apis.setdefault(host, []).extend(routes)
         for host, routes in p2p_apis(self.node, self.ledger, self.memory, self.publishers).items():
             apis.setdefault(host, []).extend(routes)
         for host, routes in app_apis(self.app_store, self._publish, self._forget, self.profile).items():
@@ -143,6 +150,11 @@ class PagesLab:
 
     async def _forget(self, origin: Origin) -> None:
         self.forgotten.append(origin)
+
+    def _allowlist(self) -> frozenset[str]:
+        allowlist = self.settings.get("trust.allowlist")
+        assert isinstance(allowlist, list)
+        return frozenset(allowlist)
 
     def _ollama(self, endpoint: Callable[[], Endpoint]) -> Provider:
         return OllamaProvider(self.settings, self.logbook.record, endpoint=endpoint)
@@ -171,6 +183,7 @@ class PagesLab:
         for tab in self.tabs:
             tab.view.deleteLater()
         self.call(self.ai.close())
+        self.call(self.records.close())
         self.call(self.memory.close())
         self.call(self.ledger.close())
 

@@ -52,11 +52,12 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens read and written."""
+    """Tokens read and written; what they cost, where a service tells it."""
 
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
+    cost: float | None = None
 
     def as_object(self) -> dict[str, Any]:
         return {

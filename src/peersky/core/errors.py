@@ -22,6 +22,7 @@ Page JavaScript rebuilds the DOMException named in the middle column (``dom_name
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 
@@ -101,12 +102,13 @@ class NotFound(PeerSkyError):
 
 
 class QuotaExceeded(PeerSkyError):
-    """More was asked than is left: ``budget``, ``queue_full``, ``disk_full``; at the model's service ``credits`` and
-    ``rate_limited``.
+    """More was asked than is left: ``budget``, ``queue_full``, ``disk_full``, ``tokens_per_minute``,
+    ``tokens_per_day``; at the model's service ``credits`` and ``rate_limited``.
 
     Args:
         requested: what was asked for, in the unit of ``quota`` (tokens, bytes or requests).
         quota: what there is.
+        retry_after_s: how long until there is room again, where that is known.
     """
 
     dom_name = "QuotaExceededError"
@@ -122,13 +124,16 @@ class QuotaExceeded(PeerSkyError):
         param: str | None = None,
         requested: int | None = None,
         quota: int | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message, reason=reason, param=param)
         self.requested = requested
         self.quota = quota
+        self.retry_after_s = retry_after_s
 
     def as_object(self) -> dict[str, Any]:
-        return {**super().as_object(), "requested": self.requested, "quota": self.quota}
+        told = {**super().as_object(), "requested": self.requested, "quota": self.quota}
+        return told if self.retry_after_s is None else {**told, "retryAfter": math.ceil(self.retry_after_s)}
 
 
 class ContextExceeded(QuotaExceeded):

@@ -7,6 +7,7 @@ per cell. The function is pure: what the user decided comes in as a :class:`Poli
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,7 +32,6 @@ INTERNAL_APIS: Final[dict[str, frozenset[str]]] = {
             "settings",
             "models",
             "models-remove",
-            "permissions",
             "p2p",
             "llm-status",
             "llm-save",
@@ -39,6 +39,7 @@ INTERNAL_APIS: Final[dict[str, frozenset[str]]] = {
             "llm-key",
             "downloads",
             "cloud",
+            "sites",
         }
         | {"memory", "memory-export"}
     ),
@@ -47,7 +48,7 @@ INTERNAL_APIS: Final[dict[str, frozenset[str]]] = {
     "about": frozenset({"about", "doctor", "licence"}),
     "archive": frozenset({"ledger", "ledger-export", "ledger-qr"}),
     "logs": frozenset({"logs"}),
-    "activity": frozenset({"activity"}),
+    "activity": frozenset({"activity", "activity-export"}),
     "history": frozenset({"history"}),
     "bookmarks": frozenset({"bookmarks"}),
     "downloads": frozenset({"downloads"}),
@@ -81,6 +82,13 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class SendToService:
+    """Let questions leave this computer for the service at an origin, serialised."""
+
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ReadInternal:
     """Load something of ``peersky://HOST/PATH`` (a page, or a part of one)."""
 
@@ -111,7 +119,20 @@ class OpenInternal:
     path: str
 
 
-Capability = UseModel | UseMemory | Publish | ReadInternal | CallInternal | ReadP2P | OpenInternal
+Capability = UseModel | UseMemory | Publish | SendToService | ReadInternal | CallInternal | ReadP2P | OpenInternal
+
+
+class Decision(enum.Enum):
+    """What the user decided about one capability of one site, in place of what the table says."""
+
+    ALLOW = "allow"
+    ASK = "ask"
+    BLOCK = "block"
+
+
+MODEL, MEMORY, PUBLISH, CLOUD = "llm", "memory", "publish", "cloud"
+SITE_CAPABILITIES: Final = (MODEL, MEMORY, PUBLISH, CLOUD)
+"""What the user decides about each site: ask a model, keep conversations, publish, send questions to a service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +141,21 @@ class Policy:
 
     Attributes:
         allowlist: serialised web origins that have the bridge, beside ``http://localhost`` at any port.
-        blocked: serialised origins that the user blocked from the bridge.
+        blocked: serialised origins that the user blocked from everything.
+        decisions: by serialised origin, capability (of :data:`SITE_CAPABILITIES`) and, for one service of ``cloud``,
+            the service's serialised origin; else an empty text. A service's own decision goes before that for all.
     """
 
     allowlist: frozenset[str] = DEFAULT_ALLOWLIST
     blocked: frozenset[str] = field(default_factory=frozenset)
+    decisions: Mapping[tuple[str, str, str], Decision] = field(default_factory=dict)
+
+    def decided(self, origin: Origin, capability: str, target: str = "") -> Decision | None:
+        """The user's decision; None where the table holds."""
+        site = str(origin)
+        if site in self.blocked:
+            return Decision.BLOCK
+        return self.decisions.get((site, capability, target)) or self.decisions.get((site, capability, ""))
 
     def lists(self, origin: Origin) -> bool:
         """Whether a web origin is on the allowlist, exactly: scheme, host and port."""
@@ -166,12 +197,16 @@ def may(origin: Origin, capability: Capability, top: Origin | None, policy: Poli
         case CallInternal(host, name):
             own = origin == Origin("peersky", host) == top
             return _yes(own and name in INTERNAL_APIS.get(host, frozenset()))
-        case UseModel() | UseMemory():
-            return _yes(_has_bridge(origin, top, policy))
+        case UseModel():
+            return _of_site(origin, MODEL, top, policy, Answer.YES)
+        case UseMemory():
+            return _of_site(origin, MEMORY, top, policy, Answer.YES)
         case Publish(own):
-            if not _has_bridge(origin, top, policy):
-                return Answer.NO
-            return Answer.YES if origin.is_internal or (own and origin.is_p2p) else Answer.ASK
+            default = Answer.YES if origin.is_internal or (own and origin.is_p2p) else Answer.ASK
+            return _of_site(origin, PUBLISH, top, policy, default)
+        case SendToService(service):
+            default = Answer.YES if origin.is_internal else Answer.ASK
+            return _of_site(origin, CLOUD, top, policy, default, service)
 
 
 def _yes(value: bool) -> Answer:
@@ -183,10 +218,20 @@ def _top_is_trusted(top: Origin | None, policy: Policy) -> bool:
     return top is None or top == BROWSER or is_trusted(top, policy)
 
 
-def _has_bridge(origin: Origin, top: Origin | None, policy: Policy) -> bool:
+_ANSWERS: Final = {Decision.ALLOW: Answer.YES, Decision.ASK: Answer.ASK, Decision.BLOCK: Answer.NO}
+
+
+def _of_site(
+    origin: Origin, capability: str, top: Origin | None, policy: Policy, default: Answer, target: str = ""
+) -> Answer:
+    """A trusted origin in a trusted page gets what the user decided, else the default. A block of the top page holds
+    for its frames, too: it could let them do what it may not do itself."""
     if top is None or not is_trusted(origin, policy) or not is_trusted(top, policy):
-        return False
-    return str(origin) not in policy.blocked and str(top) not in policy.blocked
+        return Answer.NO
+    if policy.decided(top, capability, target) is Decision.BLOCK:
+        return Answer.NO
+    decided = policy.decided(origin, capability, target)
+    return default if decided is None else _ANSWERS[decided]
 
 
 def _may_read_internal(origin: Origin, host: str, path: str, top: Origin | None, policy: Policy) -> bool:

@@ -5,7 +5,7 @@ provider that the user chose. Runs on the service loop. Trust is decided before,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +13,13 @@ from typing import Any, Final
 
 from peersky.core.address import is_loopback
 from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo
-from peersky.core.errors import BackendFailed, Cancelled, NotAllowed, NotSupported, PeerSkyError
+from peersky.core.errors import Cancelled, NotAllowed, NotSupported, PeerSkyError
 from peersky.core.origins import USER, Origin, parse_origin
 from peersky.core.settings_schema import STARTER_MODEL, STARTER_TEMPERATURE, THINKING, provider_for
-from peersky.core.trust import INTERNAL_APIS
+from peersky.core.trust import INTERNAL_APIS, Answer
 from peersky.llm.consent import CloudConsent
-from peersky.llm.generation import Content, Generation
+from peersky.llm.generation import Content, Generation, characters_of, whole_answer
+from peersky.llm.meter import Meter
 from peersky.llm.providers.base import Provider
 from peersky.llm.queue import RequestQueue
 from peersky.system.settings_store import SettingsStore
@@ -38,7 +39,8 @@ class Bridge:
         settings: read at each request, so that a change counts at once.
         providers: the back ends that exist, by kind.
         log: takes a kind and fields; a prompt or an answer only where the user turned ``logs.content`` on.
-        consent: asked before a page's question leaves this computer; None: every page may.
+        consent: asked before a page's question is answered, or leaves this computer; None: every page may.
+        meter: counts, and refuses what is over a limit; None: there are none.
         on_failure: told who asked, the kind of back end and the error of a question that it failed to answer.
     """
 
@@ -49,13 +51,16 @@ class Bridge:
         log: Callable[..., None],
         consent: CloudConsent | None = None,
         on_failure: Callable[[Origin, str, PeerSkyError], None] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         self._settings = settings
         self._providers = dict(providers)
         self._log = log
         self._consent = consent
         self._on_failure = on_failure
-        self._queues = {kind: RequestQueue(self._limit_of(provider)) for kind, provider in providers.items()}
+        self._meter = meter
+        self._visible: frozenset[Origin] = frozenset({USER})
+        self._queues = {kind: self._queue_of(provider) for kind, provider in providers.items()}
         self._generations: dict[Origin, list[Generation]] = {}
         self._subscribers: list[Callable[[Origin, int], None]] = []
         self._idle = asyncio.Event()
@@ -152,8 +157,8 @@ class Bridge:
         """
         provider, chosen = self._ready(origin, model)
         async with self._generation(origin, provider, chosen) as generation:
-            await self._check_consent(generation, provider)
-            async with self._queues[provider.kind].turn(origin):
+            generation.action, generation.asked_characters = "embeddings", sum(map(len, texts))
+            async with self._turn(generation):
                 vectors = await provider.embed(chosen, texts)
             generation.outcome = "stop"
             return vectors
@@ -166,9 +171,9 @@ class Bridge:
         last chunk of a complete answer, and only that, has ``finish_reason``, and ``usage`` where the back end told it.
 
         Raises:
-            NotAllowed: ``llm_disabled``.
+            NotAllowed: ``llm_disabled``, ``declined``, ``blocked_by_user``.
             NotSupported: ``provider_missing``, ``model_missing``, ``model_not_exposed``, and what the provider cannot.
-            QuotaExceeded: ``queue_full``, and what the provider says.
+            QuotaExceeded: ``queue_full``, ``tokens_per_minute``, ``tokens_per_day``, and what the provider says.
             BackendFailed: unreachable, or died in mid-answer (``interrupted``).
             Cancelled: somebody pressed stop.
         """
@@ -178,8 +183,8 @@ class Bridge:
             generation = await stack.enter_async_context(self._generation(origin, provider, model))
             if self._settings.flag("logs.content"):
                 generation.content = Content(request)
-            await self._check_consent(generation, provider)
-            await stack.enter_async_context(self._queues[provider.kind].turn(origin))
+            generation.asked_characters = characters_of(request)
+            await stack.enter_async_context(self._turn(generation))
             self._log(
                 "generation-start",
                 number=generation.number,
@@ -189,7 +194,7 @@ class Bridge:
                 waited_ms=generation.age_ms(),
             )
             chunks = await stack.enter_async_context(provider.chat(model, request))
-            yield await stack.enter_async_context(aclosing(_whole(chunks, generation)))
+            yield await stack.enter_async_context(aclosing(whole_answer(chunks, generation, self._saw)))
 
     def stop(self, origin: Origin) -> int:
         """Stop everything this origin has asked for; tells how many questions that were."""
@@ -197,6 +202,16 @@ class Bridge:
         for generation in stopped:
             generation.stop()
         return len(stopped)
+
+    def recheck(self) -> None:
+        """The user changed what sites may do: stop what is not allowed any more."""
+        for generation in [one for own in self._generations.values() for one in own]:
+            if self._consent and self._consent.answer(generation.origin, generation.service) is Answer.NO:
+                generation.stop(NotAllowed("You blocked this site.", reason="blocked_by_user"))
+
+    def show_pages(self, origins: frozenset[Origin]) -> None:
+        """Which pages the user looks at: their questions go before those of other tabs. So do the user's own."""
+        self._visible = origins | {USER}
 
     def subscribe(self, callback: Callable[[Origin, int], None]) -> Callable[[], None]:
         """Call ``callback(origin, questions that run or wait)`` on the service loop at every change.
@@ -222,10 +237,10 @@ class Bridge:
     async def _generation(self, origin: Origin, provider: Provider, model: str) -> AsyncIterator[Generation]:
         """Count, make stoppable and log one question."""
         stopper = asyncio.timeout(None)
+        generation = Generation(origin, provider.kind, model, stopper, self._service_of(provider))
         try:
             async with stopper:
-                generation = Generation(origin, provider.kind, model, stopper)
-                generation.asking = self._must_ask(origin, provider)
+                generation.asking = self._must_ask(generation)
                 self._add(generation)
                 try:
                     with _discreet(origin, model):
@@ -243,6 +258,8 @@ class Bridge:
         except TimeoutError as error:
             if not stopper.expired():
                 raise
+            if generation.stopped_by is not None:
+                raise generation.stopped_by from error
             raise Cancelled("The answer was stopped.", reason="stopped") from error
 
     def _add(self, generation: Generation) -> None:
@@ -258,6 +275,8 @@ class Bridge:
         if not self._generations:
             self._idle.set()
         self._log("generation-end", **generation.as_fields())
+        if self._meter is not None:
+            self._meter.end(generation)
         self._notify(generation.origin)
 
     def _notify(self, origin: Origin) -> None:
@@ -265,18 +284,29 @@ class Bridge:
         for callback in list(self._subscribers):
             callback(origin, count)
 
-    def _must_ask(self, origin: Origin, provider: Provider) -> bool:
-        service = self._service_of(provider)
-        return self._consent is not None and service is not None and not self._consent.is_allowed(origin, service)
+    def _must_ask(self, generation: Generation) -> bool:
+        consent = self._consent
+        return consent is not None and consent.answer(generation.origin, generation.service) is Answer.ASK
 
-    async def _check_consent(self, generation: Generation, provider: Provider) -> None:
-        """Before the first question that leaves this computer, its page needs the user's yes."""
-        service = self._service_of(provider)
-        if self._consent is not None and service is not None:
-            await self._consent.check(generation.origin, service)
+    @asynccontextmanager
+    async def _turn(self, generation: Generation) -> AsyncIterator[None]:
+        """Wait for the user's yes, for room under the limits and for a turn; hold the turn for the block's length."""
+        if self._consent is not None:
+            await self._consent.check(generation.origin, generation.service)
         if generation.asking:
             generation.asking = False
             self._notify(generation.origin)
+        if self._meter is not None:
+            await self._meter.begin(generation)
+        async with self._queues[generation.provider].turn(generation.origin):
+            if self._meter is not None:
+                self._meter.check(generation)
+            generation.started = True
+            yield
+
+    def _saw(self, generation: Generation) -> None:
+        if self._meter is not None:
+            self._meter.saw(generation)
 
     def _service_of(self, provider: Provider) -> Origin | None:
         if provider.is_local:
@@ -285,8 +315,22 @@ class Bridge:
         # An Ollama on this computer passes questions to models of its cloud on to there.
         return OLLAMA_CLOUD if provider.kind == "ollama" and is_loopback(origin.host) else origin
 
-    def _limit_of(self, provider: Provider) -> Callable[[], int]:
-        return lambda: self._settings.whole("llm.parallel") if provider.is_local else REMOTE_PARALLEL
+    def _queue_of(self, provider: Provider) -> RequestQueue:
+        def limit() -> int:
+            return self._settings.whole("llm.parallel") if provider.is_local else REMOTE_PARALLEL
+
+        def is_visible(origin: Origin) -> bool:
+            return origin in self._visible
+
+        meter = self._meter
+        if meter is None:
+            return RequestQueue(limit, is_visible=is_visible)
+        return RequestQueue(
+            limit,
+            lambda origin: meter.limits(origin, cloud=not provider.is_local).waiting,
+            lambda origin: meter.limits(origin, cloud=not provider.is_local).parallel,
+            is_visible,
+        )
 
     def _is_enabled(self, origin: Origin) -> bool:
         return origin == USER or self._settings.flag("llm.enabled")
@@ -370,18 +414,3 @@ def _discreet(origin: Origin, model: str) -> Iterator[None]:
             error.message = error.message.replace(model, _name_for(origin, model))
             error.message = error.message.replace(f"{Path.home()}/", "~/")
         raise
-
-
-async def _whole(chunks: AsyncIterator[ChatChunk], generation: Generation) -> AsyncGenerator[ChatChunk, None]:
-    """The chunks, the last one joined with a usage that came after it; an error if the answer just ends."""
-    last: ChatChunk | None = None
-    async for chunk in chunks:
-        if last is None and not chunk.finish_reason:
-            generation.saw(chunk)
-            yield chunk
-        else:
-            last = replace(last, usage=chunk.usage or last.usage) if last else chunk
-    if last is None:
-        raise BackendFailed("The model stopped in the middle of its answer; ask again.", reason="interrupted")
-    generation.saw(last)
-    yield last

@@ -1,38 +1,31 @@
-"""Whether a page may send its questions to a service on another machine: the user is asked once for each."""
+"""What the user is asked before a page's question: whether it may ask, and whether it may leave this computer."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from peersky.core.errors import NotAllowed
 from peersky.core.origins import USER, Origin
-from peersky.system.files import write_atomically
-from peersky.system.prompt_port import PromptPort, Question
-
-CAPABILITY: Final = "cloud"
+from peersky.core.trust import CLOUD, MODEL, Answer, Decision, SendToService, UseModel, may
+from peersky.system.permissions import SitePermissions
 
 
 class CloudConsent:
-    """Asks, and remembers a yes in a file of the profile. A no counts until PeerSky is closed.
+    """The questions about models, in words; what was decided is kept in the store of all decisions.
 
     Args:
-        file: need not exist; one that cannot be read counts as empty, so the user is asked again.
-        prompts: how to ask.
+        permissions: asks, and remembers.
     """
 
-    def __init__(self, file: Path, prompts: PromptPort) -> None:
-        self._file = file
-        self._prompts = prompts
-        self._allowed = _read(file)
-        self._declined: set[tuple[str, str]] = set()
+    def __init__(self, permissions: SitePermissions) -> None:
+        self._permissions = permissions
 
     def given(self) -> list[dict[str, Any]]:
-        """What was decided: ``origin``, ``service`` and ``allowed`` each, sorted."""
-        decided = [(*pair, True) for pair in self._allowed] + [(*pair, False) for pair in self._declined]
-        return [{"origin": origin, "service": service, "allowed": yes} for origin, service, yes in sorted(decided)]
+        """What was decided about services: ``origin``, ``service`` (empty: all) and ``allowed`` each, sorted."""
+        return [
+            {"origin": one.origin, "service": one.target, "allowed": one.decision is Decision.ALLOW}
+            for one in self._permissions.all()
+            if one.capability == CLOUD and one.decision is not Decision.ASK
+        ]
 
     def revoke(self, origin: str, service: str) -> None:
         """Forget a decision; the next question asks again.
@@ -40,52 +33,46 @@ class CloudConsent:
         Raises:
             ProfileUnusable: it cannot be written.
         """
-        self._declined.discard((origin, service))
-        if (origin, service) in self._allowed:
-            self._store(self._allowed - {(origin, service)})
+        self._permissions.revoke(origin, CLOUD, service)
 
-    def is_allowed(self, origin: Origin, service: Origin) -> bool:
-        """Whether ``origin`` may send questions to ``service`` as things stand.
+    def answer(self, origin: Origin, service: Origin | None) -> Answer:
+        """Whether a question of ``origin`` may be answered as things stand.
 
-        The browser's own pages and the user in person may: the user chose the service.
+        Args:
+            service: where it goes; None: it stays on this computer.
         """
-        return origin == USER or origin.is_internal or (str(origin), str(service)) in self._allowed
+        if origin == USER:
+            return Answer.YES
+        policy = self._permissions.policy()
+        answers = {may(origin, UseModel(), origin, policy)}
+        if service is not None:
+            answers.add(may(origin, SendToService(str(service)), origin, policy))
+        return next(answer for answer in (Answer.NO, Answer.ASK, Answer.YES) if answer in answers)
 
-    async def check(self, origin: Origin, service: Origin) -> None:
-        """Return if ``origin`` may send questions to ``service``, after asking the user if need be.
+    async def check(self, origin: Origin, service: Origin | None) -> None:
+        """Return if a question of ``origin`` may be answered, after asking the user if need be.
+
+        The browser's own pages and the user in person are not asked: the user chose the service.
 
         Raises:
-            NotAllowed: ``declined``.
+            NotAllowed: ``declined``, ``blocked_by_user``.
             ProfileUnusable: the answer cannot be stored.
         """
-        if self.is_allowed(origin, service):
+        if origin == USER:
             return
-        pair = (str(origin), str(service))
-        if pair not in self._declined:
-            question = Question(
+        await self._permissions.check(
+            origin,
+            MODEL,
+            "May this site ask your model?",
+            "You did not allow this page to ask your model; you can change that in peersky://settings/sites.",
+        )
+        if service is not None:
+            await self._permissions.check(
                 origin,
-                CAPABILITY,
+                CLOUD,
                 f"May this page send its questions to {service.host}? They leave this computer, "
                 "and the service may charge you for them.",
+                f"You did not allow this page to send questions to {service.host}; "
+                "you can change that in peersky://settings/sites.",
+                str(service),
             )
-            if await self._prompts.ask(question):
-                self._store(self._allowed | {pair})
-                return
-            self._declined.add(pair)
-        raise NotAllowed(
-            f"You did not allow this page to send questions to {service.host}; "
-            "you can change that in peersky://settings/llm.",
-            reason="declined",
-        )
-
-    def _store(self, allowed: frozenset[tuple[str, str]]) -> None:
-        entries = [{"origin": origin, "service": service} for origin, service in sorted(allowed)]
-        write_atomically(self._file, json.dumps({"cloud": entries}, indent=2).encode() + b"\n")
-        self._allowed = allowed
-
-
-def _read(file: Path) -> frozenset[tuple[str, str]]:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        entries = json.loads(file.read_bytes())["cloud"]
-        return frozenset((str(entry["origin"]), str(entry["service"])) for entry in entries)
-    return frozenset()

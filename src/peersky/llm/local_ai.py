@@ -17,13 +17,15 @@ from peersky.llm.consent import CloudConsent
 from peersky.llm.download import DOWNLOADED
 from peersky.llm.downloads import Download, DownloadManager
 from peersky.llm.endpoint import Endpoint, stored_endpoint
+from peersky.llm.meter import Meter
 from peersky.llm.model_switch import ModelSwitch
 from peersky.llm.providers.base import Provider
 from peersky.llm.unreachable import UnreachableNotice
 from peersky.system.notify_port import NotifyPort
 from peersky.system.paths import Profile
-from peersky.system.prompt_port import PromptPort
+from peersky.system.permissions import SitePermissions
 from peersky.system.settings_store import SettingsStore
+from peersky.system.site_records import SiteRecords
 
 DOWNLOADERS: Final = ("builtin", "ollama")
 """Back ends that fetch models. A service on the network is not among them."""
@@ -37,9 +39,10 @@ class LocalAi:
         settings: read at each request.
         builtin: the built-in engine.
         makers: how to make the other back ends for an endpoint, by kind.
-        prompts: how to ask the user.
+        permissions: what the user decided about sites; asks the user.
         notify: how to tell the user of a download that ended.
         log: the logbook's ``record``.
+        records: keeps what sites use of the models; None: nothing is counted, and nothing limited.
     """
 
     def __init__(
@@ -48,18 +51,20 @@ class LocalAi:
         settings: SettingsStore,
         builtin: Provider,
         makers: Mapping[str, MakeProvider],
-        prompts: PromptPort,
+        permissions: SitePermissions,
         notify: NotifyPort,
         log: Callable[..., None],
+        records: SiteRecords | None = None,
     ) -> None:
         self._settings = settings
         self._notify = notify
         self._builtin = builtin
-        self.consent = CloudConsent(profile.consent_file, prompts)
+        self.consent = CloudConsent(permissions)
+        self.meter = Meter(settings, permissions, records) if records else None
         self.unreachable = UnreachableNotice(settings, profile.unreachable_file)
         stored = stored_endpoint(settings)
         providers = {builtin.kind: builtin, **{kind: make(stored) for kind, make in makers.items()}}
-        self.bridge = Bridge(settings, providers, log, self.consent, self.unreachable.failed)
+        self.bridge = Bridge(settings, providers, log, self.consent, self.unreachable.failed, self.meter)
         # Downloads have back ends of their own: one may go to a server that is not the stored one yet.
         self._downloaders = {kind: makers[kind](self._download_endpoint) for kind in DOWNLOADERS if kind in makers}
         self.downloads = DownloadManager({builtin.kind: builtin, **self._downloaders}, profile.downloads_file, log)

@@ -258,6 +258,7 @@ def _usage(value: Any) -> Usage | None:
         input_tokens=_whole(value.get("prompt_tokens")),
         output_tokens=_whole(value.get("completion_tokens")),
         cached_tokens=_whole(details.get("cached_tokens")) if isinstance(details, Mapping) else 0,
+        cost=_amount(value.get("cost")),
     )
 
 
@@ -266,6 +267,12 @@ def _progress(event: Mapping[str, Any]) -> Progress | None:
     if not isinstance(value, Mapping):
         return None
     return Progress(processed=_whole(value.get("processed")), total=_whole(value.get("total")))
+
+
+def _amount(value: Any) -> float | None:
+    """What an answer cost: OpenRouter tells it."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value < float("inf") else None
 
 
 def _whole(value: Any) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -20,24 +20,36 @@ _Ticket = asyncio.Future[None]
 class RequestQueue:
     """Lets a limited number of requests run; the others wait, each origin in a line of its own.
 
-    The lines are served in rotation, so an origin with fifty requests delays an origin with one by one turn.
+    The lines are served in rotation, so an origin with fifty requests delays an origin with one by one turn. A line of
+    a page that the user looks at goes before those in the background; while both wait, the turns alternate, so that
+    the background gets on, too.
 
     Args:
         limit: how many may run at once; asked each time, so that a changed setting counts from the next turn on.
         max_waiting: how many requests of one origin may wait.
+        parallel: how many of one origin may run at once.
+        is_visible: whether the user looks at a page of an origin.
     """
 
-    def __init__(self, limit: Callable[[], int], max_waiting: int = MAX_WAITING) -> None:
-        self._limit = limit
-        self._max_waiting = max_waiting
-        self._running = 0
+    def __init__(
+        self,
+        limit: Callable[[], int],
+        max_waiting: Callable[[Origin], int] = lambda _origin: MAX_WAITING,
+        parallel: Callable[[Origin], int] | None = None,
+        is_visible: Callable[[Origin], bool] = lambda _origin: False,
+    ) -> None:
+        self._limit, self._max_waiting = limit, max_waiting
+        self._parallel, self._is_visible = parallel, is_visible
+        self._running: Counter[Origin] = Counter()
+        # A page in the background was passed over for a visible one: it is next.
+        self._owes_background = False
         # The dict's order is the rotation: the first line is served next, and then goes to the end.
         self._lines: dict[Origin, deque[_Ticket]] = {}
 
     @property
     def running(self) -> int:
         """How many requests have their turn now."""
-        return self._running
+        return self._running.total()
 
     def waiting(self, origin: Origin) -> int:
         """How many requests of this origin wait."""
@@ -45,7 +57,15 @@ class RequestQueue:
 
     def position(self, origin: Origin) -> int:
         """How many turns must be given until this origin's first waiting request has its own; 0 if none waits."""
-        return 1 + list(self._lines).index(origin) if origin in self._lines else 0
+        if origin not in self._lines:
+            return 0
+        lines, owes = list(self._lines), self._owes_background
+        turn = 1
+        while (chosen := self._choose(lines, owes)) != origin:
+            owes = self._passes_over(chosen, lines)
+            lines.remove(chosen)
+            turn += 1
+        return turn
 
     @asynccontextmanager
     async def turn(self, origin: Origin) -> AsyncIterator[None]:
@@ -58,23 +78,19 @@ class RequestQueue:
         try:
             yield
         finally:
-            self._running -= 1
-            self._serve()
+            self._give_back(origin)
 
     async def _enter(self, origin: Origin) -> None:
-        if not self._lines and self._running < self._limit():
-            self._running += 1
-            return
-        if self.waiting(origin) >= self._max_waiting:
+        most = self._max_waiting(origin)
+        if self.waiting(origin) >= most:
             raise QuotaExceeded(
-                f"This page has {self._max_waiting} questions waiting already; wait for some of the answers.",
+                f"This page has {most} questions waiting already; wait for some of the answers.",
                 reason="queue_full",
-                requested=self._max_waiting + 1,
-                quota=self._max_waiting,
+                requested=most + 1,
+                quota=most,
             )
         ticket: _Ticket = asyncio.get_running_loop().create_future()
         self._lines.setdefault(origin, deque()).append(ticket)
-        # The limit may have been raised since somebody began to wait.
         self._serve()
         try:
             await ticket
@@ -83,8 +99,7 @@ class RequestQueue:
                 self._leave(origin, ticket)
             else:
                 # The turn was given in the same moment; pass it on.
-                self._running -= 1
-                self._serve()
+                self._give_back(origin)
             raise
 
     def _leave(self, origin: Origin, ticket: _Ticket) -> None:
@@ -94,13 +109,35 @@ class RequestQueue:
             if not line:
                 del self._lines[origin]
 
+    def _give_back(self, origin: Origin) -> None:
+        self._running[origin] -= 1
+        if not self._running[origin]:
+            del self._running[origin]
+        self._serve()
+
+    def _choose(self, lines: Sequence[Origin], owes_background: bool) -> Origin:
+        """Whose turn is next."""
+        preferred = [origin for origin in lines if self._is_visible(origin) is not owes_background]
+        return (preferred or lines)[0]
+
+    def _passes_over(self, chosen: Origin, lines: Sequence[Origin]) -> bool:
+        """Whether this turn lets a page in the background wait for a visible one."""
+        return self._is_visible(chosen) and not all(self._is_visible(origin) for origin in lines)
+
     def _serve(self) -> None:
-        while self._lines and self._running < self._limit():
-            origin = next(iter(self._lines))
+        while self.running < self._limit():
+            ready = [origin for origin in self._lines if self._may_run_more(origin)]
+            if not ready:
+                return
+            origin = self._choose(ready, self._owes_background)
             line = self._lines.pop(origin)
             ticket = line.popleft()
             if line:
                 self._lines[origin] = line
             if not ticket.done():
                 ticket.set_result(None)
-                self._running += 1
+                self._running[origin] += 1
+                self._owes_background = self._passes_over(origin, ready)
+
+    def _may_run_more(self, origin: Origin) -> bool:
+        return self._parallel is None or self._running[origin] < self._parallel(origin)

@@ -68,6 +68,10 @@ class Logbook:
             with contextlib.suppress(Exception):
                 subscriber(entry)
 
+    def clean(self, value: Any) -> Any:
+        """A value as JSON that may be kept: without secrets, and without texts that have no end."""
+        return _clean(value, [secret for secret in self._secrets() if len(secret) >= 4])
+
     def recent(self, limit: int = 100) -> list[Entry]:
         """The last entries of this process, oldest first."""
         with self._lock:

@@ -73,9 +73,14 @@ class Profile:
         return self.root / "pending-model.json"
 
     @property
-    def consent_file(self) -> Path:
-        """Which pages may ask a service on the network."""
-        return self.root / "consent.json"
+    def permissions_file(self) -> Path:
+        """What the user decided about each site, and its limits."""
+        return self.root / "permissions.json"
+
+    @property
+    def records_file(self) -> Path:
+        """What each site used of the models, and who asked for what."""
+        return self.root / "activity.sqlite3"
 
     @property
     def unreachable_file(self) -> Path:
@@ -91,11 +96,6 @@ class Profile:
     def p2p_identity_dir(self) -> Path:
         """Keys of drives and names: who has them is their owner."""
         return self.root / "p2p-identity"
-
-    @property
-    def publishers_file(self) -> Path:
-        """Which pages may publish."""
-        return self.root / "publishers.json"
 
     @property
     def ledger_file(self) -> Path:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -27,11 +27,14 @@ from peersky.system.app_store import AppStore
 from peersky.system.logbook import Logbook, LogbookHandler
 from peersky.system.notify_port import NobodyToNotify, NotifyPort
 from peersky.system.paths import Profile
+from peersky.system.permissions import Key, SitePermissions
 from peersky.system.prompt_port import PromptPort
 from peersky.system.secrets import SecretStore, system_keyring
 from peersky.system.settings_store import SettingsStore
+from peersky.system.site_records import Event, SiteRecords
 from peersky.system.tasks import TaskOwner
 from peersky.web.about_api import AboutApi
+from peersky.web.activity_api import ActivityApi
 from peersky.web.apps_api import AppsApi, Forget, Publish
 from peersky.web.imported_apps import ImportedApps
 from peersky.web.llm_app import make_llm_app
@@ -41,6 +44,7 @@ from peersky.web.memory_app import memory_routes, with_memory
 from peersky.web.p2p_service import P2PService
 from peersky.web.pages_app import make_pages_app
 from peersky.web.publish_lines import publish_lines
+from peersky.web.sites_api import SitesApi, site_summary
 
 ASSETS: Final = Path(peersky.__file__).parent / "assets"
 
@@ -54,6 +58,8 @@ class Services:
         prompts: through which a service asks the user.
         local_ai: back ends, downloads and what belongs to them; ``bridge`` and ``downloads`` are parts of it.
         memory: what pages keep with ``window.llmMemory``.
+        permissions: what the user decided about sites.
+        records: what sites used of the models, and who asked for what.
         p2p: the P2P node and what stands on it.
         app_store: the apps that the user added.
     """
@@ -73,6 +79,16 @@ class Services:
         self.prompts = prompts
         self.tasks = TaskOwner("services")
         self.builtin = builtin = BuiltinProvider(settings, profile.models_dir, logbook.record)
+        self.records = SiteRecords(
+            profile.records_file, lambda sentence: logbook.record("activity.notice", text=sentence), logbook.clean
+        )
+        self.permissions = SitePermissions(
+            profile.permissions_file,
+            prompts,
+            self._allowlist,
+            lambda sentence: logbook.record("sites.notice", text=sentence),
+            self._note_answer,
+        )
         self.local_ai = LocalAi(
             profile,
             settings,
@@ -81,9 +97,10 @@ class Services:
                 "ollama": lambda endpoint: OllamaProvider(settings, logbook.record, endpoint=endpoint),
                 "openai": lambda endpoint: OpenAIProvider(settings, logbook.record, endpoint=endpoint),
             },
-            prompts,
+            self.permissions,
             notify,
             logbook.record,
+            self.records,
         )
         self.bridge, self.downloads = self.local_ai.bridge, self.local_ai.downloads
         self.memory = MemoryStore(
@@ -91,8 +108,13 @@ class Services:
             lambda: settings.flag("llm.memoryEnabled"),
             lambda sentence: logbook.record("memory.notice", text=sentence),
         )
-        self.p2p = P2PService(profile, settings, prompts, self.policy, ASSETS, install_node, logbook.record)
+        self.p2p = P2PService(
+            *(profile, settings, self.permissions, self.policy, ASSETS, install_node, logbook.record),
+            self.records.note,
+        )
         apis = internal_apis(settings, logbook, self.local_ai, self.memory)
+        for host, routes in site_apis(self.permissions, self.records, settings).items():
+            apis[host] = [*apis.get(host, []), *routes]
         for host, routes in self.p2p.apis(self.memory).items():
             apis[host] = [*apis.get(host, []), *routes]
         self.app_store = AppStore(profile.apps_dir, lambda sentence: logbook.record("apps.notice", text=sentence))
@@ -101,17 +123,44 @@ class Services:
         pages = make_pages_app(settings, self.bridge, self.policy, ASSETS, apis)
         self.apps: dict[str, ASGIApp] = {
             "peersky": ImportedApps(pages, self.app_store, self.policy, ASSETS),
-            "llm": with_memory(make_llm_app(self.bridge, self.policy), self.memory, self.policy),
+            "llm": with_memory(
+                make_llm_app(self.bridge, self.policy, self.records.note),
+                *(self.memory, self.policy, self.permissions, self.records.note),
+            ),
             **dict.fromkeys(P2P_SCHEMES, self.p2p.app),
         }
+        loop = asyncio.get_running_loop()
+        self._unsubscribe = (
+            self.permissions.subscribe(lambda _origin: self._recheck(loop)),
+            settings.subscribe(lambda keys: self._recheck(loop) if "trust.allowlist" in keys else None),
+        )
         self._log_handler = LogbookHandler(logbook)
         logging.getLogger().addHandler(self._log_handler)
 
     def policy(self) -> Policy:
         """What the user decided about origins, as it stands now."""
+        return self.permissions.policy()
+
+    def site(self, origin: Origin) -> dict[str, Any]:
+        """What the window shows of a site: see :func:`peersky.web.sites_api.site_summary`. Service loop only."""
+        assert self.local_ai.meter is not None
+        limits = self.local_ai.meter.limits(origin, cloud=self.bridge.service(origin) is not None)
+        return site_summary(self.permissions, self.records, origin, limits)
+
+    def _allowlist(self) -> frozenset[str]:
         allowlist = self.settings.get("trust.allowlist")
         assert isinstance(allowlist, list)
-        return Policy(frozenset(allowlist))
+        return frozenset(allowlist)
+
+    def _recheck(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On whichever thread something changed. A loop that is closed has no answer that runs."""
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self.bridge.recheck)
+
+    def _note_answer(self, key: Key, allowed: bool) -> None:
+        origin, capability, target = key
+        outcome, details = "allowed" if allowed else "declined", {"service": target} if target else {}
+        self.records.note(Event(origin, capability, "prompt", outcome, not allowed, details=details))
 
     def _publish_app(self, folder: Path, to: Network, name: str, app: str) -> AsyncIterator[bytes]:
         publication = publish(self.p2p.node, self.p2p.ledger, folder, to, name, app)
@@ -120,15 +169,16 @@ class Services:
     async def _forget_origin(self, origin: Origin) -> None:
         """Delete what is kept for an app that is gone, and what the user allowed it."""
         await self.memory.clear(Partition(str(origin)))
-        self.p2p.publishers.revoke(str(origin))
-        for given in self.local_ai.consent.given():
-            if given["origin"] == str(origin):
-                self.local_ai.consent.revoke(str(origin), given["service"])
+        self.permissions.forget(str(origin))
+        await self.records.forget(str(origin))
 
     async def close(self) -> None:
         """Stop what runs: answers, engines, the P2P node, tasks. Safe to call twice."""
         async with AsyncExitStack() as closing:  # Backwards, and all of them even if one fails.
             closing.callback(logging.getLogger().removeHandler, self._log_handler)
+            closing.push_async_callback(self.records.close)
+            for unsubscribe in self._unsubscribe:
+                closing.callback(unsubscribe)
             closing.push_async_callback(self.memory.close)
             closing.push_async_callback(self.p2p.close)
             closing.push_async_callback(self.local_ai.close)
@@ -144,6 +194,14 @@ def internal_apis(
         "home": api.home_routes(),
         "settings": [*api.settings_routes(), *memory_routes(memory)],
         "logs": LogsApi(logbook, settings).routes(),
+    }
+
+
+def site_apis(permissions: SitePermissions, records: SiteRecords, settings: SettingsStore) -> dict[str, list[Route]]:
+    """The APIs of the pages about what sites may do and what they did, by host."""
+    return {
+        "settings": SitesApi(permissions, records, settings).routes(),
+        "activity": ActivityApi(records, settings).routes(),
     }
 
 

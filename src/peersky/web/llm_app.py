@@ -27,8 +27,9 @@ from peersky.core import sse
 from peersky.core.chat import ChatAnswer, ChatRequest, chunk_object, parse_chat_request
 from peersky.core.errors import BodyTooLarge, Cancelled, InvalidRequest, NotAllowed, NotFound, PeerSkyError
 from peersky.core.origins import Origin
-from peersky.core.trust import Answer, Policy, UseModel, is_trusted, may
+from peersky.core.trust import MODEL, Answer, Policy, UseModel, is_trusted, may
 from peersky.llm.bridge import Bridge
+from peersky.system.site_records import Event, Note
 from peersky.web.asker import Asker, asker_of
 from peersky.web.errors import ERROR_HANDLERS, NO_STORE, error_response, internal_error
 
@@ -43,12 +44,13 @@ _JSON: Final = [(b"content-type", b"application/json"), (b"cache-control", b"no-
 _EVENT_STREAM: Final = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
 
 
-def make_llm_app(bridge: Bridge, policy: Callable[[], Policy]) -> ASGIApp:
+def make_llm_app(bridge: Bridge, policy: Callable[[], Policy], note: Note = lambda _event: None) -> ASGIApp:
     """The app for the scheme ``llm:``.
 
     Args:
         bridge: answers.
         policy: what the user decided about trust, asked at each request.
+        note: told who was refused; of what is let in, the bridge's meter tells.
     """
 
     async def chat(request: Request) -> ASGIApp:
@@ -77,23 +79,29 @@ def make_llm_app(bridge: Bridge, policy: Callable[[], Policy]) -> ASGIApp:
         exception_handlers=dict(ERROR_HANDLERS),
     )
     app.router.redirect_slashes = False
-    return _Gate(app, policy)
+    return _Gate(app, policy, note)
 
 
 class _Gate:
-    """Refuses whoever may not use the model, before anything of the request is read."""
+    """Refuses whoever may not use the model, before anything of the request is read.
 
-    def __init__(self, app: ASGIApp, policy: Callable[[], Policy]) -> None:
-        self._app = app
-        self._policy = policy
+    Whom the user wants to be asked about is let in: the bridge asks, before a question and not before a status.
+    """
+
+    def __init__(self, app: ASGIApp, policy: Callable[[], Policy], note: Note) -> None:
+        self._app, self._policy, self._note = app, policy, note
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         asker, policy = asker_of(scope), self._policy()
-        if may(asker.origin, UseModel(), asker.top, policy) is not Answer.YES:
-            await error_response(_refusal(asker, policy))(scope, receive, send)
+        if may(asker.origin, UseModel(), asker.top, policy) is Answer.NO:
+            refusal = _refusal(asker, policy)
+            top = "" if asker.top in (None, asker.origin) else str(asker.top)
+            action = "question" if scope["method"] == "POST" else "status"
+            self._note(Event(str(asker.origin), MODEL, action, refusal.reason, True, top, merge=True))
+            await error_response(refusal)(scope, receive, send)
         elif scope["scheme"] == "llm" and (scope.get("server") or ("", None))[0] != HOST:
             await error_response(NotFound(f"There is nothing but llm://{HOST}/v1."))(scope, receive, send)
         else:
@@ -103,7 +111,7 @@ class _Gate:
 def _refusal(asker: Asker, policy: Policy) -> NotAllowed:
     """Why :func:`may` said no."""
     if not is_trusted(asker.origin, policy) or (asker.top is not None and not is_trusted(asker.top, policy)):
-        return NotAllowed("This page may not use the local model; you can allow it in peersky://settings/llm.")
+        return NotAllowed("This page may not use the local model; you can allow it in peersky://settings/sites.")
     if asker.top is None:
         return NotAllowed(
             "Workers may not use the local model; ask it from the page and pass the answer on.", reason="no_stamp"

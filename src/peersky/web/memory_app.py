@@ -18,10 +18,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from peersky.core.errors import BodyTooLarge, InvalidRequest, NotAllowed, NotFound, PeerSkyError, ProfileUnusable
-from peersky.core.trust import Answer, Policy, UseMemory, is_trusted, may
+from peersky.core.origins import Origin
+from peersky.core.trust import MEMORY, Answer, Policy, UseMemory, is_trusted, may
 from peersky.llm.memory import MemoryStore, Partition, partition_of
+from peersky.system.permissions import SitePermissions
+from peersky.system.site_records import Event, Note
 from peersky.web.asker import Asker, asker_of
 from peersky.web.errors import ERROR_HANDLERS, NO_STORE, error_response
+from peersky.web.patience import while_there
 from peersky.web.requests import json_object, text_of
 
 _logger = logging.getLogger(__name__)
@@ -35,15 +39,23 @@ _ANSWERED: Final = frozenset({"memory_disabled", "invalid_entry", "no_such_sessi
 """Reasons that are told in the answer, as the contract of ``window.llmMemory`` has it; others are errors."""
 
 
-def with_memory(app: ASGIApp, store: MemoryStore, policy: Callable[[], Policy]) -> ASGIApp:
+def with_memory(
+    app: ASGIApp,
+    store: MemoryStore,
+    policy: Callable[[], Policy],
+    permissions: SitePermissions | None = None,
+    note: Note = lambda _event: None,
+) -> ASGIApp:
     """The app for the scheme ``llm:``, with memory beside the model.
 
     Args:
         app: serves all the rest.
         store: keeps the entries.
         policy: what the user decided about trust, asked at each request.
+        permissions: asks the user about sites of which they want to be asked; None: the answer is no.
+        note: told who asked for what.
     """
-    memory = make_memory_app(store, policy)
+    memory = make_memory_app(store, policy, permissions, note)
 
     async def either(scope: Scope, receive: Receive, send: Send) -> None:
         is_memory = scope["type"] == "http" and f"{scope['path']}/".startswith(f"{PREFIX}/")
@@ -52,7 +64,12 @@ def with_memory(app: ASGIApp, store: MemoryStore, policy: Callable[[], Policy]) 
     return either
 
 
-def make_memory_app(store: MemoryStore, policy: Callable[[], Policy]) -> ASGIApp:
+def make_memory_app(
+    store: MemoryStore,
+    policy: Callable[[], Policy],
+    permissions: SitePermissions | None = None,
+    note: Note = lambda _event: None,
+) -> ASGIApp:
     """The app for ``llm://bridge/v1/memory``; arguments as for :func:`with_memory`."""
     api = _MemoryApi(store)
     app = Starlette(
@@ -73,14 +90,43 @@ def make_memory_app(store: MemoryStore, policy: Callable[[], Policy]) -> ASGIApp
             await app(scope, receive, send)
             return
         asker, decided = asker_of(scope), policy()
-        if may(asker.origin, UseMemory(), asker.top, decided) is not Answer.YES:
-            await error_response(_refusal(asker, decided))(scope, receive, send)
-        elif scope["scheme"] == "llm" and (scope.get("server") or ("", None))[0] != HOST:
+        answer, is_status = may(asker.origin, UseMemory(), asker.top, decided), scope["path"] == f"{PREFIX}/status"
+        if answer is Answer.ASK and store.is_enabled and not is_status:
+            try:
+                there = await while_there(_ask(permissions, asker.origin), receive)
+            except PeerSkyError as error:
+                note(_event(asker, scope, error.reason, refused=True))
+                await error_response(error)(scope, receive, send)
+                return
+            if there is None:
+                return
+            receive = there
+        if answer is Answer.NO:
+            refusal = _refusal(asker, decided)
+            note(_event(asker, scope, refusal.reason, refused=True))
+            await error_response(refusal)(scope, receive, send)
+            return
+        if store.is_enabled and not is_status:
+            note(_event(asker, scope, "allowed"))
+        if scope["scheme"] == "llm" and (scope.get("server") or ("", None))[0] != HOST:
             await error_response(NotFound(f"There is nothing but llm://{HOST}/v1."))(scope, receive, send)
         else:
             await app(scope, receive, send)
 
     return gate
+
+
+async def _ask(permissions: SitePermissions | None, origin: Origin) -> None:
+    refused = "You did not allow this page to keep conversations; you can change that in peersky://settings/sites."
+    if permissions is None:
+        raise NotAllowed(refused, reason="declined")
+    await permissions.check(origin, MEMORY, "May this site keep conversations on this computer?", refused)
+
+
+def _event(asker: Asker, scope: Scope, outcome: str, *, refused: bool = False) -> Event:
+    top = "" if asker.top in (None, asker.origin) else str(asker.top)
+    action = "read" if scope["method"] == "GET" else "clear" if scope["path"].endswith("/clear") else "write"
+    return Event(str(asker.origin), MEMORY, action, outcome, refused, top, merge=True)
 
 
 def _refusal(asker: Asker, policy: Policy) -> NotAllowed:
@@ -89,7 +135,7 @@ def _refusal(asker: Asker, policy: Policy) -> NotAllowed:
         return NotAllowed("Workers may not use the memory; ask it from the page.", reason="no_stamp")
     if is_trusted(asker.origin, policy) and is_trusted(asker.top, policy):
         return NotAllowed("You blocked this page from the memory.", reason="blocked_by_user")
-    return NotAllowed("This page may not keep conversations; you can allow it in peersky://settings/.")
+    return NotAllowed("This page may not keep conversations; you can allow it in peersky://settings/sites.")
 
 
 async def _without_path(request: Request, error: Exception) -> Response:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from peersky.core.errors import NotAllowed
+from peersky.core.errors import NotAllowed, PeerSkyError
 from peersky.core.origins import USER, Origin
 from peersky.core.sizes import size_text
-from peersky.core.trust import Answer, Policy, Publish, ReadP2P, is_trusted, may
+from peersky.core.trust import PUBLISH, Answer, Policy, Publish, ReadP2P, is_trusted, may
+from peersky.system.site_records import Event, Note
 from peersky.web.p2p_request import Act, P2PRequest, is_key
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from peersky.p2p.permissions import Publishers
 
 _LONGEST_NAME: Final = 80
+_LONGEST_ADDRESS: Final = 300
 _OWNED: Final = ("hyper", "ipns")
 """What has an owner. A CID has none: it is what it holds."""
 
@@ -31,10 +33,17 @@ class Access:
         policy: what the user decided about origins, read at every request.
         publishers: asks the user, and remembers.
         ledger: knows who made what.
+        note: told who asked to write, and whether that was allowed.
     """
 
-    def __init__(self, policy: Callable[[], Policy], publishers: Publishers, ledger: Ledger) -> None:
-        self._policy, self._publishers, self._ledger = policy, publishers, ledger
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        publishers: Publishers,
+        ledger: Ledger,
+        note: Note = lambda _event: None,
+    ) -> None:
+        self._policy, self._publishers, self._ledger, self._note = policy, publishers, ledger, note
 
     async def check(self, request: P2PRequest) -> None:
         """Return if the request may go on; the user may be asked before.
@@ -48,6 +57,30 @@ class Access:
             if may(asker.origin, ReadP2P(asker.is_navigation), asker.top, policy) is not Answer.YES:
                 raise NotAllowed("This site may not load peer-to-peer pages; open them in a tab of their own.")
             return
+        try:
+            await self._check_write(request, policy)
+        except PeerSkyError as error:
+            self._note_write(request, error.reason, refused=True)
+            raise
+        self._note_write(request, "allowed")
+
+    def _note_write(self, request: P2PRequest, outcome: str, *, refused: bool = False) -> None:
+        origin, top = request.asker.origin, request.asker.top
+        self._note(
+            Event(
+                str(origin),
+                PUBLISH,
+                request.act.name.lower(),
+                outcome,
+                refused,
+                "" if top in (None, origin) else str(top),
+                merge=refused,
+                details={"address": request.url[:_LONGEST_ADDRESS]},
+            )
+        )
+
+    async def _check_write(self, request: P2PRequest, policy: Policy) -> None:
+        asker = request.asker
         if asker.is_navigation:
             # A form that is sent into the tab: no page stands behind it any more that could be asked about.
             raise NotAllowed("A form cannot publish by itself; let the page send it with fetch().")
@@ -82,7 +115,7 @@ def _refusal(request: P2PRequest, policy: Policy) -> NotAllowed:
     """Why :func:`may` said no."""
     asker = request.asker
     if not is_trusted(asker.origin, policy) or (asker.top is not None and not is_trusted(asker.top, policy)):
-        return NotAllowed("This site may not publish; you can add it to the allowed sites in peersky://settings/llm.")
+        return NotAllowed("This site may not publish; you can add it to the allowed sites in peersky://settings/sites.")
     if asker.top is None:
         return NotAllowed("Workers may not publish; let the page do it.", reason="no_stamp")
     return NotAllowed("You blocked this site.", reason="blocked_by_user")

@@ -19,6 +19,7 @@ from peersky.p2p.permissions import Publishers
 from peersky.p2p.program import Install
 from peersky.p2p.publisher import Network, publish
 from peersky.system.children import Log
+from peersky.system.site_records import Note
 from peersky.system.tasks import TaskOwner
 from peersky.web.p2p_access import Access
 from peersky.web.p2p_api import p2p_apis
@@ -29,7 +30,7 @@ from peersky.web.p2p_pages import listing_page, p2p_error_page
 if TYPE_CHECKING:
     from peersky.llm.memory import MemoryStore
     from peersky.system.paths import Profile
-    from peersky.system.prompt_port import PromptPort
+    from peersky.system.permissions import SitePermissions
     from peersky.system.settings_store import SettingsStore
 
 KEEP_SHARING_AFTER_S: Final = 10.0
@@ -40,8 +41,10 @@ class P2PService:
 
     Args:
         install: see :data:`peersky.p2p.program.Install`.
+        permissions: what the user decided about sites; asks the user.
         policy: what the user decided about origins.
         assets: the folder of the assets.
+        note: told who asked to publish.
 
     Attributes:
         node: the child process.
@@ -55,21 +58,22 @@ class P2PService:
         self,
         profile: Profile,
         settings: SettingsStore,
-        prompts: PromptPort,
+        permissions: SitePermissions,
         policy: Callable[[], Policy],
         assets: Path,
         install: Install,
         log: Log,
+        note: Note = lambda _event: None,
     ) -> None:
         self._tasks = TaskOwner("peer-to-peer pages")
         self._settings, self._log = settings, log
         self.node = P2PNode(settings, profile, install, log)
         self.ledger = Ledger(profile.ledger_file, lambda sentence: log("ledger.notice", text=sentence))
-        self.publishers = Publishers(profile.publishers_file, prompts)
+        self.publishers = Publishers(permissions)
         self.lookups = Lookups()
         self.app = P2PApp(
             self.node,
-            Access(policy, self.publishers, self.ledger),
+            Access(policy, self.publishers, self.ledger, note),
             self.ledger,
             self.lookups,
             partial(listing_page, assets),

@@ -15,11 +15,13 @@ from peersky.core.trust import (
     Answer,
     CallInternal,
     Capability,
+    Decision,
     OpenInternal,
     Policy,
     Publish,
     ReadInternal,
     ReadP2P,
+    SendToService,
     UseMemory,
     UseModel,
     is_trusted,
@@ -106,6 +108,7 @@ COLUMNS: Final[dict[str, tuple[Capability, tuple[Answer, Answer, Answer, Answer,
     "memory": (UseMemory(), (YES, YES, YES, YES, NO)),
     "publish": (Publish(), (YES, ASK, ASK, ASK, NO)),
     "publish-own": (Publish(own=True), (YES, ASK, YES, ASK, NO)),
+    "cloud": (SendToService("https://openrouter.ai"), (YES, ASK, ASK, ASK, NO)),
     "read-components": (COMPONENT, (YES, YES, YES, YES, NO)),
     "read-types": (TYPES, (YES, YES, YES, YES, NO)),
     "read-history-page": (ReadInternal("history", "/"), (NO, NO, NO, NO, NO)),
@@ -148,6 +151,7 @@ GUARDED: Final[dict[str, Capability]] = {
     "memory": UseMemory(),
     "publish": Publish(),
     "publish-own": Publish(own=True),
+    "cloud": SendToService("https://openrouter.ai"),
 }
 
 
@@ -203,7 +207,6 @@ APIS_OF_EACH_HOST: Final = {
         "settings",
         "models",
         "models-remove",
-        "permissions",
         "p2p",
         "llm-status",
         "llm-save",
@@ -211,6 +214,7 @@ APIS_OF_EACH_HOST: Final = {
         "llm-key",
         "downloads",
         "cloud",
+        "sites",
         "memory",
         "memory-export",
     },
@@ -218,7 +222,8 @@ APIS_OF_EACH_HOST: Final = {
     "apps": {"apps", "app-icon", "app-files", "app-zip", "app-export", "app-publish"},
     "about": {"about", "doctor", "licence"},
     "archive": {"ledger", "ledger-export", "ledger-qr"},
-    **{name: {name} for name in ("logs", "activity", "history", "bookmarks", "downloads")},
+    "activity": {"activity", "activity-export"},
+    **{name: {name} for name in ("logs", "history", "bookmarks", "downloads")},
 }
 
 
@@ -277,6 +282,46 @@ def test_a_blocked_origin_has_no_model_neither_as_frame_nor_as_top_page(text: st
         assert may(blocked, capability, friend, policy) is NO
         assert may(friend, capability, blocked, policy) is NO
         assert may(friend, capability, friend, policy) is not NO
+
+
+NAMES: Final = {
+    "window.llm": "llm",
+    "memory": "memory",
+    "publish": "publish",
+    "publish-own": "publish",
+    "cloud": "cloud",
+}
+ANSWERS: Final = {Decision.ALLOW: YES, Decision.ASK: ASK, Decision.BLOCK: NO}
+
+
+@pytest.mark.parametrize("decision", Decision)
+@pytest.mark.parametrize("column", GUARDED)
+@pytest.mark.parametrize("text", TRUSTED)
+def test_what_the_user_decided_takes_the_place_of_one_cell(text: str, column: str, decision: Decision) -> None:
+    origin, friend = parse_origin(text), parse_origin("http://localhost:4711")
+    policy = Policy(POLICY.allowlist, decisions={(text, NAMES[column], ""): decision})
+    for name, capability in GUARDED.items():
+        expected = ANSWERS[decision] if NAMES[name] == NAMES[column] else may(origin, capability, origin, POLICY)
+        assert may(origin, capability, origin, policy) is expected
+        # A page that may not do something cannot have a frame do it, whose own rights are no more than before.
+        blocked = NAMES[name] == NAMES[column] and decision is Decision.BLOCK
+        assert may(friend, capability, origin, policy) is (NO if blocked else may(friend, capability, origin, POLICY))
+        assert may(origin, capability, None, policy) is NO
+
+
+@pytest.mark.parametrize("text", ROWS["else"], ids=lambda text: text or "empty")
+def test_no_decision_lets_anybody_in_whom_the_table_does_not(text: str) -> None:
+    policy = Policy(POLICY.allowlist, decisions={(text, name, ""): Decision.ALLOW for name in NAMES.values()})
+    origin = parse_origin(text)
+    assert all(may(origin, capability, origin, policy) is NO for capability in GUARDED.values())
+
+
+def test_a_decision_about_one_service_goes_before_that_about_all() -> None:
+    site, near, far = parse_origin("hyper://abc"), "https://near.example", "https://far.example"
+    decisions = {("hyper://abc", "cloud", ""): Decision.BLOCK, ("hyper://abc", "cloud", near): Decision.ALLOW}
+    assert may(site, SendToService(near), site, Policy(decisions=decisions)) is YES
+    assert may(site, SendToService(far), site, Policy(decisions=decisions)) is NO
+    assert may(site, SendToService(near), site, Policy(frozenset(), frozenset({"hyper://abc"}), decisions)) is NO
 
 
 def test_what_the_user_takes_off_the_allowlist_is_off() -> None:

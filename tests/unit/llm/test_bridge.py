@@ -24,7 +24,8 @@ from peersky.core.origins import USER, Origin
 from peersky.core.settings_schema import STARTER_MODEL
 from peersky.llm.bridge import Bridge
 from peersky.llm.consent import CloudConsent
-from peersky.system.prompt_port import Question
+from peersky.system.permissions import SitePermissions
+from peersky.system.prompt_port import PromptPort, Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from tests.fakes.scripted_provider import END, USAGE, Hold, Log, ScriptedProvider
@@ -53,6 +54,10 @@ def log() -> Log:
 @pytest.fixture
 def bridge(settings: SettingsStore, provider: ScriptedProvider, log: Log) -> Bridge:
     return Bridge(settings, {"builtin": provider}, log)
+
+
+def consent_of(folder: Path, prompts: PromptPort) -> CloudConsent:
+    return CloudConsent(SitePermissions(folder / "sites.json", prompts))
 
 
 async def ask(bridge: Bridge, origin: Origin = PAGE, request: ChatRequest = ASKED) -> ChatAnswer:
@@ -467,7 +472,7 @@ async def test_a_page_asks_the_user_before_its_questions_leave_this_computer(
     tmp_path: Path, settings: SettingsStore, log: Log
 ) -> None:
     cloud, prompts = Cloud(), Person()
-    bridge = Bridge(settings, {"openai": cloud}, log, CloudConsent(tmp_path / "consent.json", prompts))
+    bridge = Bridge(settings, {"openai": cloud}, log, consent_of(tmp_path, prompts))
     settings.change(CLOUD)
     with pytest.raises(NotAllowed) as caught:
         await ask(bridge)
@@ -488,7 +493,7 @@ async def test_what_the_user_has_still_to_allow_is_no_answer_under_way(
     """The page's sign says that a service is answering: not before anything went there."""
     prompts = Person()
     prompts.hold, prompts.answer = Hold(), True
-    bridge = Bridge(settings, {"openai": Cloud()}, log, CloudConsent(tmp_path / "consent.json", prompts))
+    bridge = Bridge(settings, {"openai": Cloud()}, log, consent_of(tmp_path, prompts))
     settings.change(CLOUD)
     counts: list[int] = []
     bridge.subscribe(lambda _origin, count: counts.append(count))
@@ -503,7 +508,7 @@ async def test_what_the_user_has_still_to_allow_is_no_answer_under_way(
 async def test_stop_withdraws_the_question_to_the_user(tmp_path: Path, settings: SettingsStore, log: Log) -> None:
     prompts = Person()
     prompts.hold = Hold()
-    bridge = Bridge(settings, {"openai": Cloud()}, log, CloudConsent(tmp_path / "consent.json", prompts))
+    bridge = Bridge(settings, {"openai": Cloud()}, log, consent_of(tmp_path, prompts))
     settings.change(CLOUD)
 
     async def stop_when_asked() -> None:
@@ -520,7 +525,7 @@ async def test_stop_withdraws_the_question_to_the_user(tmp_path: Path, settings:
 async def test_a_model_on_this_computer_needs_no_consent(
     tmp_path: Path, settings: SettingsStore, provider: ScriptedProvider, log: Log
 ) -> None:
-    bridge = Bridge(settings, {"builtin": provider}, log, CloudConsent(tmp_path / "consent.json", Person()))
+    bridge = Bridge(settings, {"builtin": provider}, log, consent_of(tmp_path, Person()))
     settings.change(BUILTIN)
     assert (await ask(bridge)).content == "Hello"
 

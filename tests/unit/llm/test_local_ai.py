@@ -17,6 +17,7 @@ from peersky.llm.providers.base import PullProgress
 from peersky.llm.providers.ollama import OllamaProvider
 from peersky.llm.providers.openai_compat import OpenAIProvider
 from peersky.system.paths import open_profile
+from peersky.system.permissions import SitePermissions
 from peersky.system.prompt_port import Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
@@ -51,7 +52,7 @@ class World:
                 "ollama": lambda endpoint: OllamaProvider(self.settings, log, endpoint=endpoint),
                 "openai": lambda endpoint: OpenAIProvider(self.settings, log, endpoint=endpoint),
             },
-            self,
+            SitePermissions(profile.permissions_file, self),
             self,
             log,
         )

@@ -129,7 +129,7 @@ async def test_a_turn_given_to_a_request_that_is_cancelled_in_the_same_moment_is
 
 
 async def test_a_full_line_refuses_its_own_origin_only() -> None:
-    crowd = Crowd(RequestQueue(lambda: 1, max_waiting=2))
+    crowd = Crowd(RequestQueue(lambda: 1, max_waiting=lambda _origin: 2))
     await crowd.join("a1", "a2", "a3")
     with pytest.raises(QuotaExceeded, match="2 questions waiting") as caught:
         async with crowd.queue.turn(A):
@@ -157,3 +157,33 @@ async def test_a_raised_limit_counts_for_those_who_wait() -> None:
     await crowd.join("b1")
     assert sorted(crowd.served) == ["a1", "a2", "b1"]
     await finish(crowd)
+
+
+async def test_a_page_that_is_looked_at_goes_first_and_the_background_gets_every_other_turn() -> None:
+    crowd = Crowd(RequestQueue(lambda: 1, is_visible=lambda origin: origin == C))
+    await crowd.join("a0", "a1", "a2", "b1", "c1", "c2", "c3")
+    assert [crowd.queue.position(origin) for origin in (A, B, C)] == [2, 3, 1]
+    for name in ["a0", "c1", "a1", "c2", "b1", "c3", "a2"]:
+        assert crowd.served[-1] == name
+        await crowd.end(name)
+
+
+async def test_a_visible_page_with_one_question_waits_for_no_line_of_fifty() -> None:
+    crowd = Crowd(RequestQueue(lambda: 1, is_visible=lambda origin: origin == B))
+    await crowd.join(*(f"a{number}" for number in range(50)), "b1")
+    assert crowd.queue.position(B) == 1
+    await crowd.end("a0")
+    assert crowd.served == ["a0", "b1"]
+    await finish(crowd)
+
+
+async def test_one_origin_gets_no_more_than_its_share_and_blocks_nobody() -> None:
+    crowd = Crowd(RequestQueue(lambda: 3, parallel=lambda origin: 1 if origin == A else 3))
+    await crowd.join("a1", "a2", "b1", "b2")
+    assert crowd.served == ["a1", "b1", "b2"]
+    await crowd.end("b1")
+    assert crowd.queue.waiting(A) == 1
+    await crowd.end("a1")
+    assert crowd.served[-1] == "a2"
+    await finish(crowd)
+    assert crowd.queue.running == 0

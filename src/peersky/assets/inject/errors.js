@@ -8,8 +8,11 @@
 const { DOMException, TypeError } = window;
 const NativeQuotaExceededError = window.QuotaExceededError;
 
-/** A DOMException (or TypeError) with `reason`; a QuotaExceededError has `requested` and `quota`. */
-function problem(name, message, reason, { requested, quota } = {}) {
+/**
+ * A DOMException (or TypeError) with `reason`; a QuotaExceededError has `requested` and `quota`, and `retryAfter`
+ * (seconds) where it is known when there is room again.
+ */
+function problem(name, message, reason, { requested, quota, retryAfter } = {}) {
   let error;
   if (name === 'TypeError') {
     error = new TypeError(message);
@@ -18,7 +21,7 @@ function problem(name, message, reason, { requested, quota } = {}) {
   } else {
     error = new DOMException(message, name);
   }
-  return withProperties(error, { reason });
+  return withProperties(error, { reason, ...(typeof retryAfter === 'number' && { retryAfter }) });
 }
 
 function quotaError(message, requested, quota) {
