@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -165,6 +166,36 @@ def test_a_crashed_page_says_so_and_loads_again(window: BrowserWindow, site: Sit
     assert "stopped working" in tab.error_panel.title.text()
     tab.error_panel.retry_button.click()
     until(lambda: tab.error is None and tab.title == "First", "the page again")
+
+
+@pytest.mark.fault("A page's process is killed: a sentence, and a button that loads the page again")
+def test_the_process_of_a_page_is_killed(window: BrowserWindow, site: Site) -> None:
+    tab = open_page(window, site.url("/"), "First")
+    os.kill(tab.page.renderProcessPid(), signal.SIGKILL)
+    until(lambda: tab.error is not None, "the notice")
+    assert "stopped working" in tab.error_panel.title.text()
+    assert tab.error_panel.retry_button.isVisible()
+    tab.error_panel.retry_button.click()
+    until(lambda: tab.error is None and tab.title == "First", "the page again")
+
+
+@pytest.mark.fault("Engine hangs: the window says so, with a button that stops it")
+@pytest.mark.parametrize("answer", ["stop", "wait", "it goes on"])
+def test_an_engine_that_hangs(window: BrowserWindow, host: WindowHost, site: Site, answer: str) -> None:
+    tab = open_page(window, site.url("/"), "First")
+    for _ in range(2):
+        host.activity.engine_hangs.emit("The built-in engine may hang.")
+    (bar,) = tab.bars
+    assert bar.label.text() == "The built-in engine may hang."
+    wait, stop = bar.buttons
+    assert [wait.text(), stop.text()] == ["Keep waiting", "Stop the engine"]
+    until(stop.isEnabled, "the buttons")
+    if answer == "it goes on":
+        host.activity.engine_hangs.emit("")
+    else:
+        (stop if answer == "stop" else wait).click()
+    assert tab.bars == []
+    assert host.killed_engines == (answer == "stop")
 
 
 # Find, zoom, developer tools, full screen

@@ -63,7 +63,7 @@ class WindowHost:
         self.stopped: list[str] = []
         self.downloads: list[Download] = []
         self.steps: list[tuple[str, str]] = []
-        self.used_builtin = 0
+        self.used_builtin = self.killed_engines = 0
         self.wanted: list[Wanted] = []
         self.publication: Callable[[], AsyncGenerator[dict[str, Any], None]] = _nothing
         self.profile.setDownloadPath(str(folder / "downloads"))
@@ -90,6 +90,9 @@ class WindowHost:
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop of the services."""
         return self._world.services.call(work).result(10)
+
+    def kill_engine(self) -> None:
+        self.killed_engines += 1
 
     def use_builtin(self) -> None:
         self.used_builtin += 1

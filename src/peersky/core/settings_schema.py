@@ -204,6 +204,14 @@ _SETTINGS: Final = (
         86_400,
         "s",
     ),
+    Setting(
+        "llm.hangTimeout",
+        60,
+        "How long the built-in engine may show neither a word nor progress until the window says that it may hang.",
+        5,
+        86_400,
+        "s",
+    ),
     Setting("llm.parallel", 2, "How many answers a model on this computer writes at once.", 1, 16),
     Setting(
         "llm.temperature",

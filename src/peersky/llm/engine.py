@@ -30,6 +30,7 @@ import httpx
 from peersky.core.errors import BackendFailed, ModelFileInvalid, NotEnoughMemory, PeerSkyError
 from peersky.core.sizes import size_text
 from peersky.core.sse import SseDecoder
+from peersky.llm.engine_watch import MEMORY_CHECK_S, HangWatch, MemoryWatch, RequestWatch
 from peersky.llm.gguf_head import GgufHead
 from peersky.llm.openai_stream import error_of
 from peersky.system.children import Child, ChildRefused, Launch, Log, State, Supervisor
@@ -102,7 +103,10 @@ class Engine:
         options: how to run it.
         idle_timeout_s: the process is stopped after this time without a request; may be assigned later.
         log: told of starts and ends of the process.
-        free_memory: tells how much memory is free, in bytes, or None if unknown.
+        free_memory: tells how much memory is free, in bytes, or None if unknown. Is it short, the idle process ends.
+        on_hang: told True when an answer gets neither a word nor progress for ``hang_timeout_s``, then False when it
+            goes on or is over.
+        memory_check_s: time between two looks at the free memory.
         supervisor_options: passed on to :class:`~peersky.system.children.Supervisor`.
     """
 
@@ -115,9 +119,15 @@ class Engine:
         idle_timeout_s: float,
         log: Log,
         free_memory: Callable[[], int | None] = free_memory_bytes,
+        on_hang: Callable[[bool], None] = lambda _hangs: None,
+        memory_check_s: float = MEMORY_CHECK_S,
         **supervisor_options: Any,
     ) -> None:
         self.idle_timeout_s = idle_timeout_s
+        self.hang_timeout_s = 60.0
+        self._log = log
+        self._hangs = HangWatch(on_hang)
+        self._memory = MemoryWatch(free_memory, self._memory_is_short, memory_check_s)
         self._file = model_file
         self._head = head
         self._options = options
@@ -143,6 +153,11 @@ class Engine:
     @property
     def state(self) -> State:
         return self._supervisor.state
+
+    @property
+    def port(self) -> int | None:
+        """Where its server listens on loopback, while it runs. May be read on any thread."""
+        return self._supervisor.port
 
     @property
     def busy(self) -> bool:
@@ -187,12 +202,16 @@ class Engine:
             BackendFailed: the engine died or hung (``interrupted``) or could not be started.
             ContextExceeded, InvalidRequest, NotSupported: the engine refused the request.
         """
-        async with (
-            self._slot(),
-            self._reply("/v1/chat/completions", payload) as (child, reply),
-            aclosing(self._events(child, reply)) as events,
-        ):
-            yield events
+        watch = self._hangs.request(self.hang_timeout_s)
+        try:
+            async with (
+                self._slot(),
+                self._reply("/v1/chat/completions", payload) as (child, reply),
+                aclosing(self._events(child, reply, watch)) as events,
+            ):
+                yield events
+        finally:
+            watch.rests()
 
     async def post(self, path: str, payload: Mapping[str, Any]) -> Any:
         """Send a request that is answered at once, and return the decoded JSON. Raises as :meth:`stream` does."""
@@ -213,6 +232,10 @@ class Engine:
         """End the process. The next request starts it anew."""
         self._disarm()
         await self._supervisor.stop()
+
+    def kill(self) -> None:
+        """End the process at once, whatever it does, because the user wants it. The next request starts it anew."""
+        self._supervisor.kill()
 
     async def close(self) -> None:
         """End everything for good. Safe to call twice."""
@@ -287,6 +310,7 @@ class Engine:
             self._idle.set()
         if not self._holds and not self._closed:
             self._timer = asyncio.get_running_loop().call_later(self.idle_timeout_s, self._idle_for_long)
+            self._memory.on()
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -301,6 +325,12 @@ class Engine:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._memory.off()
+
+    def _memory_is_short(self, free_bytes: int) -> None:
+        if self.state == "ready":
+            self._log("engine.unloaded", model=self._file.stem, why="memory is short", free_bytes=free_bytes)
+            self._tasks.start(self._stop_if_idle(), "memory stop")
 
     def _idle_for_long(self) -> None:
         self._tasks.start(self._stop_if_idle(), "idle stop")
@@ -343,12 +373,15 @@ class Engine:
                     raise died from error
         raise AssertionError("unreachable")
 
-    async def _events(self, child: Child, reply: httpx.Response) -> AsyncGenerator[str, None]:
+    async def _events(self, child: Child, reply: httpx.Response, watch: RequestWatch) -> AsyncGenerator[str, None]:
         decoder = SseDecoder()
         async with aclosing(self._bytes(child, reply)) as chunks:
+            watch.waits()
             async for chunk in chunks:
                 for event in decoder.feed(chunk):
+                    watch.rests()
                     yield event
+                    watch.waits()
         for event in decoder.finish():
             yield event
 

@@ -59,6 +59,9 @@ class Activity(QObject):
     unreachable = pyqtSignal(str)
     """A page's question found no Ollama; the sentence for the user. Comes once."""
 
+    engine_hangs = pyqtSignal(str)
+    """The built-in engine gets nowhere; the sentence for the user, empty once it goes on or was stopped."""
+
     lookup_changed = pyqtSignal(object, bool)
     """A :class:`~peersky.web.p2p_lookups.Lookup`, and whether it waits for a peer still."""
 
@@ -110,6 +113,7 @@ class Runtime:
         self._control = ControlServer(services, "browser", self.activity.open_requested.emit)
         services.bridge.subscribe(lambda origin, count: self.activity.changed.emit(str(origin), count))
         services.downloads.subscribe(self.activity.download_changed.emit)
+        services.builtin.on_hang = self.activity.engine_hangs.emit
         services.p2p.lookups.subscribe(self.activity.lookup_changed.emit)
         node = services.p2p.node
         node.subscribe(lambda: self.activity.node_prepares.emit(node.sentence() if node.state in _PREPARING else ""))
@@ -165,6 +169,14 @@ class Runtime:
     def use_builtin(self) -> None:
         """Let the built-in engine answer from now on."""
         self._services_thread.submit(self.services.local_ai.use_builtin(), "use the built-in engine")
+
+    def kill_engine(self) -> None:
+        """Stop the built-in engine at once, whatever it does; the next question starts it anew."""
+
+        async def kill() -> None:
+            self.services.builtin.kill()
+
+        self._services_thread.submit(kill(), "kill the engine")
 
     def publish(self, wanted: Wanted) -> Publishing:
         """A publication for the user, not yet started."""

@@ -83,6 +83,7 @@ class Browser(QObject):
         host.activity.open_requested.connect(self.open)
         host.activity.download_changed.connect(self._on_model_download)
         host.activity.unreachable.connect(self._on_unreachable)
+        host.activity.engine_hangs.connect(self._on_hang)
         host.activity.lookup_changed.connect(self._on_lookup)
         host.activity.node_prepares.connect(self._on_node)
         host.profile.downloadRequested.connect(self._on_download)
@@ -217,6 +218,25 @@ class Browser(QObject):
         dialog.install_wanted.connect(lambda: window.open_tab(INSTALL_URL))
         dialog.show()
         dialog.activateWindow()
+
+    def _on_hang(self, sentence: str) -> None:
+        """Say that the engine gets nowhere, and offer to stop it; take that back when it is over."""
+        for tab in [tab for window in self.windows for tab in window.tabs]:
+            for bar in [bar for bar in tab.bars if bar.property("hang")]:
+                tab.remove_bar(bar)
+        window = self.active
+        if sentence and window is not None and window.tab is not None:
+            tab = window.tab
+            bar = NoticeBar("warning", sentence, "Stop the engine", "Keep waiting", tab)
+            bar.setProperty("hang", True)
+            bar.answered.connect(lambda stop: self._answer_hang(bar, tab, stop))
+            bar.dismissed.connect(lambda: self._answer_hang(bar, tab, False))
+            tab.add_bar(bar)
+
+    def _answer_hang(self, bar: NoticeBar, tab: Tab, stop: bool) -> None:
+        tab.remove_bar(bar)
+        if stop:
+            self.host.kill_engine()
 
     def show_notice(self, title: str, text: str) -> bool:
         """Show a service's notice above the page in front; False where there is no window."""

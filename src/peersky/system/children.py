@@ -274,6 +274,12 @@ class Supervisor:
             return "starting"
         return "ready" if self._child is not None and self._child.alive else "stopped"
 
+    @property
+    def port(self) -> int | None:
+        """Where the child listens on loopback, if it runs and said so. May be read on any thread."""
+        child = self._child
+        return int(child.ready["port"]) if child is not None and child.alive and "port" in child.ready else None
+
     async def child(self) -> Child:
         """The child, ready. Starts it if it does not run; several callers share one start, which outlives them.
 
@@ -307,6 +313,12 @@ class Supervisor:
         async with self._gate:
             if child is not None:
                 await child.stop()
+
+    def kill(self) -> None:
+        """End the child at once, because the user wants it: that is no death. The next :meth:`child` starts anew."""
+        if self._child is not None:
+            self._child.stopping = True
+            self._child.kill()
 
     async def close(self) -> None:
         """End the child for good. Safe to call twice."""

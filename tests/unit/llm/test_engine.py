@@ -29,6 +29,7 @@ from peersky.core.errors import (
 )
 from peersky.llm import engine as engine_module
 from peersky.llm.engine import BATCH_TOKENS, NAME, Engine, EngineOptions, free_memory_bytes, llama_reason
+from peersky.llm.engine_watch import LOW_MEMORY_BYTES
 from peersky.llm.gguf_head import read_head
 from peersky.llm.openai_stream import OpenAIStream
 from peersky.system.children import RestartPolicy
@@ -294,6 +295,65 @@ async def test_an_engine_frozen_before_the_question(make_engine: EngineMaker) ->
         await answer(engine, question())
     async with asyncio.timeout(5):
         await asyncio.shield(child.exited)
+
+
+@linux
+@pytest.mark.fault("Engine hangs: it is told, and can be killed by hand")
+@pytest.mark.parametrize("end", ["killed", "goes on"])
+async def test_a_hung_engine_is_told_and_can_be_killed(make_engine: EngineMaker, end: str) -> None:
+    told: list[bool] = []
+    hangs, over = asyncio.Event(), asyncio.Event()
+
+    def tell(yes: bool) -> None:
+        told.append(yes)
+        (hangs if yes else over).set()
+
+    engine = make_engine(on_hang=tell, silence_timeout_s=60, header_timeout_s=60)
+    engine.hang_timeout_s = 0.2
+    child = await engine.child()
+    reading = asyncio.create_task(read_and(engine, question(**LONG), lambda: os.kill(child.pid, signal.SIGSTOP)))
+    async with asyncio.timeout(PATIENCE_S):
+        await hangs.wait()
+    if end == "killed":
+        engine.kill()
+        with pytest.raises(BackendFailed, match=r"was stopped before the answer was finished\. Ask again"):
+            await reading
+    else:
+        engine.hang_timeout_s = 60
+        os.kill(child.pid, signal.SIGCONT)
+        await reading
+    async with asyncio.timeout(PATIENCE_S):
+        await over.wait()
+    assert told[0] is True
+    assert told[-1] is False
+    # It was the user's wish and counts as no death.
+    for _ in range(3):
+        engine.kill()
+        assert (await answer(engine, question())).finish_reason == "length"
+
+
+@pytest.mark.fault("Memory is short while the engine is idle: the model goes, and comes back with the next question")
+async def test_short_memory_unloads_an_idle_model(make_engine: EngineMaker) -> None:
+    log: list[tuple[str, dict[str, Any]]] = []
+    free = [8 * GIB]
+    engine = make_engine(
+        free_memory=lambda: free[0], memory_check_s=0.01, log=lambda kind, **fields: log.append((kind, fields))
+    )
+    await answer(engine, question())
+    child = await engine.child()
+    async with engine.stream(question(**LONG)) as events:
+        await first_content(events)
+        free[0] = LOW_MEMORY_BYTES - 1
+        # Whoever reads an answer keeps it, however long that takes.
+        async for _ in events:
+            pass
+        assert not child.exited.done()
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.shield(child.exited)
+    (unloaded,) = [fields for kind, fields in log if kind == "engine.unloaded"]
+    assert (unloaded["why"], unloaded["free_bytes"]) == ("memory is short", LOW_MEMORY_BYTES - 1)
+    free[0] = 8 * GIB
+    assert (await answer(engine, question())).finish_reason == "length"
 
 
 async def test_it_stops_when_idle_and_comes_back(make_engine: EngineMaker) -> None:

@@ -57,7 +57,8 @@ class BuiltinProvider(Provider):
     ``llm.contextLength`` or ``llm.parallel``, replaces the engine as soon as it is idle.
 
     Args:
-        settings: ``llm.contextLength``, ``llm.parallel`` and ``llm.idleTimeout`` are read at each request.
+        settings: ``llm.contextLength``, ``llm.parallel``, ``llm.idleTimeout`` and ``llm.hangTimeout`` are read at each
+            request.
         models_dir: holds NAME.gguf files and, without ``store``, the library.
         log: the logbook's ``record``.
         starter_file: the demonstration model.
@@ -88,6 +89,8 @@ class BuiltinProvider(Provider):
         self._catalogue = Catalogue(models_dir, self.store, starter_file)
         self._log = log
         self._engine_options = engine_options
+        self.on_hang: Callable[[str], None] = lambda _sentence: None
+        """Takes a sentence when the engine seems to hang, and an empty text when it goes on or was stopped."""
         self._chat_seat = _Seat()
         self._embedding_seat = _Seat()
         self._closed = False
@@ -99,11 +102,22 @@ class BuiltinProvider(Provider):
             return "stopped", f"{NAME} is not running; it starts with the next question."
         return engine.state, engine.sentence()
 
+    def ports(self) -> frozenset[int]:
+        """Where the engines that run listen on loopback. May be called on any thread."""
+        engines = (self._chat_seat.engine, self._embedding_seat.engine)
+        return frozenset(engine.port for engine in engines if engine is not None and engine.port is not None)
+
     def reset(self) -> None:
         """Try again after a crash loop; the engine starts with the next question."""
         for seat in (self._chat_seat, self._embedding_seat):
             if seat.engine is not None:
                 seat.engine.reset()
+
+    def kill(self) -> None:
+        """Stop the engines at once, whatever they do; the next question starts them anew."""
+        for seat in (self._chat_seat, self._embedding_seat):
+            if seat.engine is not None:
+                seat.engine.kill()
 
     async def models(self) -> Sequence[ModelInfo]:
         return [await self._listed(name) for name in await asyncio.to_thread(self._catalogue.names)]
@@ -295,6 +309,11 @@ class BuiltinProvider(Provider):
 
     # Engines
 
+    def _tell_hang(self, hangs: bool) -> None:
+        seconds = self._settings.whole("llm.hangTimeout")
+        self._log("engine.hangs" if hangs else "engine.goes-on", after_s=seconds)
+        self.on_hang(f"{NAME} has shown neither a word nor progress for {seconds} s; it may hang." if hangs else "")
+
     @asynccontextmanager
     async def _use(self, seat: _Seat, wanted: _Wanted) -> AsyncIterator[Engine]:
         async with seat.turn:
@@ -312,11 +331,13 @@ class BuiltinProvider(Provider):
                     wanted.options,
                     idle_timeout_s=idle_timeout_s,
                     log=self._log,
+                    on_hang=self._tell_hang,
                     **self._engine_options,
                 )
                 seat.running = wanted
             engine = seat.engine
             engine.idle_timeout_s = idle_timeout_s
+            engine.hang_timeout_s = self._settings.number("llm.hangTimeout")
             engine.hold()
         try:
             yield engine

@@ -16,6 +16,7 @@ const LABELS = {
   "llm.think": "Thinking",
   "llm.contextLength": "Context length",
   "llm.idleTimeout": "Idle time",
+  "llm.hangTimeout": "Patience",
   "llm.parallel": "Answers at once",
   "llm.temperature": "Temperature",
   "llm.maxTokens": "Longest answer",

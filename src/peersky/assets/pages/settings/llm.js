@@ -14,6 +14,7 @@ const STARTER = "peersky-starter";
 const ADVANCED = [
   "llm.contextLength",
   "llm.idleTimeout",
+  "llm.hangTimeout",
   "llm.parallel",
   "llm.temperature",
   "llm.maxTokens",
