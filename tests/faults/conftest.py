@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,13 +43,13 @@ class Disk:
 
 
 @pytest.fixture
-def disk(tmp_path: Path, record_property: pytest.Function) -> Iterator[Disk]:
+def disk(tmp_path: Path, record_property: Callable[[str, object], None]) -> Iterator[Disk]:
     """A disk of 4 MB; only root may mount one, so elsewhere the row is not run."""
     folder = tmp_path / "disk"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("only root may mount a disk")
-    record_property("how", "tmpfs")  # type: ignore[operator]
+    record_property("how", "tmpfs")
     yield Disk(folder)
     subprocess.run(["umount", "-l", str(folder)], check=True)
