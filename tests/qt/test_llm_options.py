@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from peersky.core.chat import ChatChunk
+from peersky.core.settings_schema import STARTER_TEMPERATURE
 from tests.qt.llm_lab import HI, Lab, chat, error_of
 
 SPELLINGS = [
@@ -32,7 +33,7 @@ SPELLINGS = [
         "response_format",
         {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object", "properties": {}}}},
     ),
-    ("temperature: null, maxTokens: undefined", "temperature", 0.7),
+    ("temperature: null, maxTokens: undefined", "temperature", STARTER_TEMPERATURE),
     ("stream: true", "max_tokens", 2048),
 ]
 

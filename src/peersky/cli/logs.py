@@ -74,6 +74,9 @@ def follow(file: Path, count: int, pause_s: float = PAUSE_S) -> Generator[bytes,
                 if stream:
                     yield from (rest + stream.read()).splitlines()
                     stream.close()
+                elif not before and _older(file).exists():
+                    # The first file came and went between two looks.
+                    yield from _older(file).read_bytes().splitlines()
                 stream, rest = file.open("rb"), b""
     finally:
         if stream:
