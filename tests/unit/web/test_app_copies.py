@@ -14,6 +14,8 @@ APPS = Path(peersky.__file__).parent / "assets" / "apps"
 COPIES = {
     "app.css": ("llm-lab", "md", "upload"),
     "code.js": ("editor", "llm-lab"),
+    "p2p.js": ("upload", "md"),
+    "share.js": ("upload", "md"),
 }
 
 

@@ -29,6 +29,7 @@ import {
   keymap,
   lineNumbers,
   markdown,
+  openSearchPanel,
   placeholder,
   searchKeymap,
   syntaxHighlighting,
@@ -38,6 +39,9 @@ import {
 } from "./vendor/codemirror.esm.js";
 
 const LANGUAGES = { html, css, js: javascript, json, markdown, text: () => [] };
+
+// The window takes Ctrl+F for its own search, which sees only the lines that are drawn.
+const FIND = { key: "Ctrl-Shift-f", run: openSearchPanel, preventDefault: true };
 
 // Colours come from editor.css, so that one theme is light and dark.
 const COLOURS = HighlightStyle.define([
@@ -77,6 +81,8 @@ const THEME = EditorView.theme({
   ".cm-insertedLine": { textDecoration: "none" },
   ".cm-changedText, .cm-insertedLine .cm-changedText": { background: "color-mix(in srgb, var(--good) 28%, transparent) !important", textDecoration: "none" },
   ".cm-deletedChunk": { backgroundColor: "var(--bad-soft)", paddingLeft: "0.375rem" },
+  // Plain text: not every colour of the syntax can be read on every ground.
+  ".cm-deletedChunk *, .cm-changedText, .cm-changedText *": { color: "var(--text) !important" },
   ".cm-deletedChunk .cm-deletedText": { background: "color-mix(in srgb, var(--bad) 26%, transparent)" },
   ".cm-deletedLine del, .cm-deletedChunk del": { textDecoration: "none" },
   ".cm-changeGutter .cm-changedLineGutter": { background: "var(--good)" },
@@ -93,7 +99,7 @@ const shared = (label) => [
   dark.of(EditorView.darkTheme.of(darkness.matches)),
   highlightSpecialChars(),
   EditorView.lineWrapping,
-  EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off" }),
+  EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0", spellcheck: "false", autocapitalize: "off" }),
 ];
 
 function mounted(host, state) {
@@ -171,7 +177,7 @@ export class CodePane {
         highlightSelectionMatches(),
         indentUnit.of("  "),
         placeholder(`${this.label} of ${path}`),
-        keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap, indentWithTab]),
+        keymap.of([FIND, ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap, indentWithTab]),
         LANGUAGES[language](),
         shared(`${this.label}: ${path}`),
         EditorView.updateListener.of((update) => {
@@ -210,8 +216,8 @@ export class DiffView {
         extensions: [
           lineNumbers(),
           EditorState.readOnly.of(true),
-          EditorView.contentAttributes.of({ tabindex: "0", "aria-readonly": "true" }),
-          keymap.of([...defaultKeymap, ...searchKeymap]),
+          EditorView.contentAttributes.of({ "aria-readonly": "true" }),
+          keymap.of([FIND, ...defaultKeymap, ...searchKeymap]),
           LANGUAGES[language](),
           shared(`Proposed change of ${path}`),
           // A file that is new has nothing to be compared with.
