@@ -92,6 +92,11 @@ class P2PNode:
             return "installing"
         return self._supervisor.state
 
+    @property
+    def port(self) -> int | None:
+        """Where it listens on loopback, while it runs. May be read on any thread."""
+        return self._supervisor.port
+
     def sentence(self) -> str:
         """The state for people."""
         match self.state:

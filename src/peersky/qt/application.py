@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from typing import TYPE_CHECKING, Final
@@ -15,7 +16,7 @@ from peersky.qt.schemes import register_schemes
 from peersky.qt.theme import prepare_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
 # Requests that Chromium would make on its own account: none of them is the user's.
@@ -26,6 +27,12 @@ _QUIET: Final = (
     "--disable-sync",
     "--no-pings",
     "--disable-features=OptimizationHints,MediaRouter,Translate,AutofillServerCommunication,DnsOverHttps",
+)
+# Chromium's own check of what a name resolves to, which only warns unless told otherwise: a page of the public network
+# reaches nothing on this machine or in its network, in whatever way but by WebSocket (core/reach.py sees to those).
+_LOCAL_NETWORK: Final = (
+    "--enable-features=LocalNetworkAccessChecks:LocalNetworkAccessChecksWarn/false,LocalNetworkAccessChecksWebRTC,"
+    "LocalNetworkAccessForWorkers,LocalNetworkAccessForSubframeNavigations"
 )
 # Each site in a process of its own, sandboxed frames too, which QtWebEngine leaves off: a process cannot claim the
 # origin of another site then, and a page can remove a frame whose script never ends.
@@ -49,7 +56,7 @@ def create_application(*, headless: bool, on_error: Callable[[str], None], dark:
     Raises:
         NotAllowed: root asked for a window: Chromium's sandbox does not work for root, and users never run without it.
     """
-    flags = [*_QUIET, _ISOLATION]
+    flags = [*_QUIET, _LOCAL_NETWORK, _ISOLATION]
     if is_root():
         if not headless:
             raise NotAllowed(
@@ -76,6 +83,13 @@ def create_application(*, headless: bool, on_error: Callable[[str], None], dark:
     application.setApplicationName("PeerSky")
     application.setApplicationDisplayName("PeerSky")
     return application
+
+
+def remote_debugging_port(environment: Mapping[str, str]) -> int | None:
+    """Where Chromium serves its developer tools, if whoever started the browser asked for that; nobody else can."""
+    switches = f"{environment.get('QTWEBENGINE_REMOTE_DEBUGGING', '')} {environment.get(_FLAGS, '')}"
+    found = re.search(r"(?:^|--remote-debugging-port=)(?:[^ ]*:)?(\d+)\b", switches)
+    return int(found[1]) if found else None
 
 
 def _hook_exceptions(on_error: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ from PyQt6.QtCore import QUrl, pyqtSignal
 from PyQt6.QtWebEngineCore import QWebEnginePage
 
 from peersky.core.origins import BROWSER, OPAQUE, OWN_SCHEMES
+from peersky.core.reach import Closed, may_send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +71,10 @@ def _take(noted: dict[int, QUrl], url: QUrl) -> bool:
     return page is not None
 
 
+def _text(url: QUrl) -> str:
+    return url.toEncoded(QUrl.UrlFormattingOption.RemoveUserInfo).data().decode("ascii", "replace")
+
+
 def _bare(url: QUrl) -> QUrl:
     return url.adjusted(QUrl.UrlFormattingOption.RemoveFragment)
 
@@ -86,9 +91,10 @@ class PeerSkyPage(QWebEnginePage):
         parent: QObject | None,
         navigations: BrowserNavigations,
         on_error: Callable[[str], None],
+        closed: Callable[[], Closed] = Closed,
     ) -> None:
         super().__init__(profile, parent)
-        self._navigations, self._on_error = navigations, on_error
+        self._navigations, self._on_error, self._closed = navigations, on_error, closed
         # Where the main frame is on its way to, until it is there.
         self._pending = QUrl()
         self.loadFinished.connect(self._arrived)
@@ -110,11 +116,15 @@ class PeerSkyPage(QWebEnginePage):
         self.console_message.emit(_LEVELS.get(level, "info"), message or "", lineNumber, sourceID or "")
 
     def accepts(self, url: QUrl, kind: QWebEnginePage.NavigationType, is_main_frame: bool) -> bool:
-        """Whether a navigation may go on: all may, but subclasses may add rules.
+        """Whether a navigation may go on: all may, but for redirects to the browser's own servers.
+
+        The interceptor sees those, too, and keeps the reply back; but by then the request is on its way.
 
         What Qt calls a redirect may be a server's, or a page's own reload or ``location.replace``. A server's comes
         while a load is on its way.
         """
+        if kind == _Type.NavigationTypeRedirect and not may_send(OPAQUE, _text(url), self._closed(), navigation=True):
+            return False
         if not is_main_frame:
             return True
         from_elsewhere = self._pending.isValid() and self._pending.scheme() != "peersky"

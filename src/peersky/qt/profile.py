@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from PyQt6.QtCore import QCoreApplication, QEvent
 from PyQt6.QtWebEngineCore import QWebEngineProfile, QWebEngineScript, QWebEngineSettings
 
+from peersky.core.reach import Closed
 from peersky.core.trust import is_trusted
 from peersky.qt.asgi_scheme import AsgiSchemeHandler
 from peersky.qt.driver import wait_until
@@ -43,6 +44,7 @@ class WebProfile:
         storage: directory for localStorage and the like; None keeps nothing.
         spool_dir: where large uploads wait.
         on_error: takes one line about a fault, for the log.
+        closed: the browser's own servers, which no page may reach; read at each request.
     """
 
     def __init__(
@@ -53,14 +55,16 @@ class WebProfile:
         storage: Path | None,
         spool_dir: Path,
         on_error: Callable[[str], None],
+        closed: Callable[[], Closed] = Closed,
     ) -> None:
         self._policy, self._on_error, self._services, self._spool_dir = policy, on_error, services, spool_dir
+        self._closed = closed
         self.qt = QWebEngineProfile() if storage is None else QWebEngineProfile("peersky")
         if storage is not None:
             self.qt.setPersistentStoragePath(str(storage / "storage"))
             self.qt.setCachePath(str(storage / "cache"))
         self._navigations = BrowserNavigations()
-        self._interceptor = StampingInterceptor(self._navigations, policy, on_error)
+        self._interceptor = StampingInterceptor(self._navigations, policy, closed, on_error)
         self.qt.setUrlRequestInterceptor(self._interceptor)
         self._handlers: dict[str, AsgiSchemeHandler] = {}
         for scheme, app in apps.items():
@@ -87,7 +91,7 @@ class WebProfile:
 
     def new_page(self, parent: QObject | None = None) -> PeerSkyPage:
         """A page of this profile."""
-        return PeerSkyPage(self.qt, parent, self._navigations, self._on_error)
+        return PeerSkyPage(self.qt, parent, self._navigations, self._on_error, self._closed)
 
     def refresh_scripts(self) -> None:
         """Give pages loaded from now on the scripts that fit the user's present decisions."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -15,6 +17,7 @@ from PyQt6.QtCore import QObject, pyqtSignal
 
 from peersky.core.errors import NotFound
 from peersky.core.origins import parse_origin
+from peersky.qt.application import remote_debugging_port
 from peersky.qt.profile import WebProfile
 from peersky.qt.publishing import Publishing
 from peersky.qt.service_thread import ServiceThread
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from PyQt6.QtWebEngineCore import QWebEngineProfile
 
     from peersky.core.origins import Origin
+    from peersky.core.reach import Closed
     from peersky.core.trust import Policy
     from peersky.llm.downloads import Download
     from peersky.qt.page import PeerSkyPage
@@ -104,6 +108,7 @@ class Runtime:
             profile.web_dir,
             profile.spool_dir,
             _log.error,
+            self._closed_servers,
         )
         self.activity.settings_changed.connect(self._apply_settings)
         self._unsubscribe = self.settings.subscribe(self.activity.settings_changed.emit)
@@ -132,6 +137,10 @@ class Runtime:
     def policy(self) -> Policy:
         """What the user decided about origins, as it stands now."""
         return self.services.policy()
+
+    def _closed_servers(self) -> Closed:
+        closed, developer_tools = self.services.closed(), remote_debugging_port(os.environ)
+        return closed if developer_tools is None else replace(closed, ports=closed.ports | {developer_tools})
 
     def new_page(self, parent: QObject | None = None) -> PeerSkyPage:
         """A page of the profile."""

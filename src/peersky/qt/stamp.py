@@ -14,14 +14,19 @@ from PyQt6.QtCore import QUrl
 from PyQt6.QtWebEngineCore import QWebEngineUrlRequestInfo, QWebEngineUrlRequestInterceptor
 
 from peersky.core.origins import BROWSER, OPAQUE, OWN_SCHEMES, parse_origin
+from peersky.core.reach import NETWORK_SCHEMES, may_send
 from peersky.core.trust import is_trusted
 from peersky.web.asker import Asker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from peersky.core.reach import Closed
     from peersky.core.trust import Policy
     from peersky.qt.page import BrowserNavigations
+
+_PARTS_OF_THE_BROWSER: Final = frozenset({"devtools", "chrome-extension"})
+"""Chromium's developer tools and its viewer for PDF files. No web page has such an origin."""
 
 HEADER: Final = b"X-Peersky-Stamp"
 _Type = QWebEngineUrlRequestInfo.ResourceType
@@ -52,21 +57,36 @@ class StampingInterceptor(QWebEngineUrlRequestInterceptor):
     """
 
     def __init__(
-        self, navigations: BrowserNavigations, policy: Callable[[], Policy], on_error: Callable[[str], None]
+        self,
+        navigations: BrowserNavigations,
+        policy: Callable[[], Policy],
+        closed: Callable[[], Closed],
+        on_error: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._secret = secrets.token_urlsafe(24)
-        self._navigations, self._policy, self._on_error = navigations, policy, on_error
+        self._navigations, self._policy, self._closed, self._on_error = navigations, policy, closed, on_error
 
     def interceptRequest(self, info: QWebEngineUrlRequestInfo) -> None:
         try:
             if _RESOURCES.get(info.resourceType()) in ("sub-frame", "object") and self._is_smuggled(info):
                 info.block(True)
+            elif info.requestUrl().scheme() in NETWORK_SCHEMES:
+                info.block(not self._may_send(info))
             elif info.requestUrl().scheme() in OWN_SCHEMES:
                 info.setHttpHeader(HEADER, self._stamp(info).encode())
         except Exception as error:  # noqa: BLE001 - an exception in a Qt virtual aborts the browser
             info.block(True)
             self._on_error(f"request not stamped, so blocked: {error!r}")
+
+    def _may_send(self, info: QWebEngineUrlRequestInfo) -> bool:
+        """Whether a page may reach this address. Seen for redirects and for workers as well."""
+        navigation = _RESOURCES.get(info.resourceType()) == "main-frame"
+        asker = info.initiator() if not info.initiator().isEmpty() else QUrl() if navigation else info.firstPartyUrl()
+        if asker.isEmpty() or asker.scheme() in _PARTS_OF_THE_BROWSER:
+            return True
+        url = _url_text(info.requestUrl())
+        return may_send(parse_origin(_url_text(asker)), url, self._closed(), navigation=navigation)
 
     def _is_smuggled(self, info: QWebEngineUrlRequestInfo) -> bool:
         """Whether an untrusted frame of a trusted page loads a trusted one.

@@ -13,7 +13,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 import peersky
-from peersky.core.origins import P2P_SCHEMES, Origin
+from peersky.core.origins import P2P_SCHEMES, Origin, parse_origin
+from peersky.core.reach import Closed, is_loopback, is_private
+from peersky.core.settings_schema import OLLAMA_URL
 from peersky.core.trust import Policy
 from peersky.llm.local_ai import LocalAi
 from peersky.llm.memory import MemoryStore, Partition
@@ -47,6 +49,7 @@ from peersky.web.publish_lines import publish_lines
 from peersky.web.sites_api import SitesApi, site_summary
 
 ASSETS: Final = Path(peersky.__file__).parent / "assets"
+OLLAMA_PORT: Final = parse_origin(OLLAMA_URL).port or 11434
 
 
 class Services:
@@ -161,6 +164,23 @@ class Services:
         origin, capability, target = key
         outcome, details = "allowed" if allowed else "declined", {"service": target} if target else {}
         self.records.note(Event(origin, capability, "prompt", outcome, not allowed, details=details))
+
+    def closed(self) -> Closed:
+        """The browser's own servers, which no page may reach. May be called on any thread."""
+        ports = {OLLAMA_PORT, *self.builtin.ports()}
+        if self.p2p.node.port is not None:
+            ports.add(self.p2p.node.port)
+        places: set[tuple[str, int]] = set()
+        for key in ("llm.baseURL", "p2p.ipfs.kuboRpc"):
+            server = parse_origin(self.settings.text(key))
+            if server.port is None:
+                continue
+            host = server.host.strip("[]")
+            if is_loopback(host):
+                ports.add(server.port)
+            elif is_private(host):
+                places.add((host, server.port))
+        return Closed(frozenset(ports), frozenset(places))
 
     def _publish_app(self, folder: Path, to: Network, name: str, app: str) -> AsyncIterator[bytes]:
         publication = publish(self.p2p.node, self.p2p.ledger, folder, to, name, app)

@@ -6,16 +6,18 @@ import shutil
 import ssl
 import subprocess
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlsplit
 
-from tests.web_names import HTTPS
+from tests.web_names import HTTPS, PUBLIC
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterator
 
 ATTACKS = Path(__file__).with_name("attacks.js").read_text(encoding="utf-8")
 WORKER = f"{ATTACKS}\nreportFromWorker();\n"
@@ -57,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         found = page_of(parts.path, parse_qs(parts.query))
         status, headers, body = found or (404, {"content-type": "text/plain"}, "not here")
-        assert isinstance(self.server, _Server)
+        assert isinstance(self.server, Server)
         self.server.seen.append((self.command, self.path, {name.lower(): self.headers[name] for name in self.headers}))
         data = body.encode()
         self.send_response(status)
@@ -73,7 +75,13 @@ class _Handler(BaseHTTPRequestHandler):
         """The test's own record is enough."""
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
+    """A site.
+
+    Attributes:
+        seen: method, path and headers of every request.
+    """
+
     daemon_threads = True
 
     def __init__(self, bound: socket.socket | None = None) -> None:
@@ -85,6 +93,10 @@ class _Server(ThreadingHTTPServer):
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.thread = threading.Thread(target=self.serve_forever, args=(0.05,), name="site")
 
+    @property
+    def port(self) -> int:
+        return int(self.socket.getsockname()[1])
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A browser that closes a connection early is no fault."""
 
@@ -95,20 +107,24 @@ class Sites:
 
     Attributes:
         port: plain HTTP.
+        public_port: the same for sites that Chromium takes to be on the public internet.
         tls_port: HTTPS; 0 where there is no ``openssl`` to make a certificate with.
     """
 
     port: int = 0
+    public_port: int = 0
     tls_port: int = 0
-    _servers: list[_Server] = field(default_factory=list)
+    _servers: list[Server] = field(default_factory=list)
 
     def start(self, directory: Path) -> None:
-        plain = _Server()
-        self.port = plain.socket.getsockname()[1]
-        self._servers.append(plain)
+        plain = Server()
+        self.port = plain.port
+        public = Server(PUBLIC)
+        self.public_port = public.port
+        self._servers += [plain, public]
         if context := _certificate(directory):
-            other, default = _Server(), _Server(HTTPS)
-            self.tls_port = other.socket.getsockname()[1]
+            other, default = Server(), Server(HTTPS)
+            self.tls_port = other.port
             for server in (other, default):
                 server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
                 self._servers.append(server)
@@ -127,8 +143,9 @@ class Sites:
         return [request for server in self._servers for request in server.seen]
 
     def url(self, host: str, path: str = "/") -> str:
-        """An address on the plain port."""
-        return f"http://{host}:{self.port}{path}"
+        """A plain address; of a made-up name on the public internet, else of this machine."""
+        port = self.public_port if host.endswith(".example") else self.port
+        return f"http://{host}:{port}{path}"
 
     def redirect(self, host: str, url: str, code: int = 302) -> str:
         return self.url(host, f"/to?code={code}&url={quote(url, safe='')}")
@@ -137,6 +154,19 @@ class Sites:
         """The address of a page with this body."""
         extra = "".join(f"&header={quote(header, safe='')}" for header in headers)
         return self.url(host, f"/serve?body={quote(body, safe='')}{extra}")
+
+
+@contextmanager
+def serve() -> Iterator[Server]:
+    """One more server of this machine, with the same pages."""
+    server = Server()
+    server.thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.thread.join()
+        server.server_close()
 
 
 def _certificate(directory: Path) -> ssl.SSLContext | None:

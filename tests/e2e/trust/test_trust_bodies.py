@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_a_hostile_pages_body_is_refused_unread(fortress: Fortress, reads: list[
 def test_a_trusted_page_in_a_hostile_one_sends_nothing_either(fortress: Fortress, reads: list[int]) -> None:
     send = SEND.replace("URLS", repr(URLS)).replace("SIZE", "1e6")
     body = f"<script>ATTACKS</script><script>(async () => {{ {send} }})().then((x) => top.postMessage(x, '*'))</script>"
-    frame = fortress.sites.serving("localhost", body)
+    frame = f"hyper://drive/serve?body={quote(body, safe='')}"
     with fortress.siege() as seen:
         page = fortress.page(fortress.sites.url("evil.example"))
         (learnt,) = page.evaluate(f"return await reportsOf(1, () => addFrame({{src: `{frame}`}}))")
