@@ -10,6 +10,8 @@ follow from package-lock.json alone, so a reader can make them again and compare
 
 To give an app a library: a line in FOLDERS (and, for a new one, `npm install --save-exact`, an entry in LIBRARIES and
 perhaps one in `tools/web/`), then `make vendor`. The list of all that is bundled, with the licences, is written too.
+
+What only the tests use is copied in the same way, to `tests/vendor/`, so that they run without npm.
 """
 
 from __future__ import annotations
@@ -19,13 +21,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT / "src" / "peersky" / "assets"
+TESTS = ROOT / "tests"
 ENTRIES = ROOT / "tools" / "web"
 
 LICENCES = "licenses/web-libraries.json"
@@ -48,6 +51,7 @@ class Library:
 
 
 LIBRARIES = {
+    "axe": Library("axe-core", {"axe.min.js": "axe-core/axe.min.js"}),
     "codemirror": Library("@codemirror/view", bundled=True),
     "diff": Library("diff", bundled=True),
     "dompurify": Library("dompurify", {"dompurify.esm.js": "dompurify/dist/purify.es.mjs"}),
@@ -72,6 +76,9 @@ FOLDERS = {
     "apps/upload/vendor": ("qr",),
 }
 
+# Folder below tests/ -> what it gets: nothing of it is part of PeerSky.
+TEST_FOLDERS = {"vendor": ("axe",)}
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -87,13 +94,15 @@ Bundler = Callable[[Path, Iterable[str]], dict[str, Bundle]]
 def main(arguments: list[str]) -> int:
     """Write, or with `--check` compare; returns the exit code."""
     packages = ROOT / "node_modules"
-    wanted = contents(packages, esbuild)
+    wanted, for_tests = contents(packages, esbuild), contents_for_tests(packages)
     if arguments == ["--check"]:
-        problems = differences(wanted, ASSETS)
+        problems = [f"src/peersky/assets/{problem}" for problem in differences(wanted, ASSETS)]
+        problems += [f"tests/{problem}" for problem in differences(for_tests, TESTS, TEST_FOLDERS)]
         for problem in problems:
-            print(f"src/peersky/assets/{problem}. Run `make vendor`.", file=sys.stderr)
+            print(f"{problem}. Run `make vendor`.", file=sys.stderr)
         return 1 if problems else 0
     write(wanted, ASSETS)
+    write(for_tests, TESTS, TEST_FOLDERS)
     for folder in FOLDERS:
         size_kb = sum(len(data) for name, data in wanted.items() if name.startswith(f"{folder}/")) / 1000
         print(f"{folder}: {size_kb:.0f} kB")
@@ -123,28 +132,35 @@ def contents(packages: Path, bundler: Bundler) -> dict[str, bytes]:
     return wanted
 
 
-def write(wanted: Mapping[str, bytes], assets: Path) -> None:
-    """Replace the contents of the folders below `assets`."""
-    for folder in FOLDERS:
-        shutil.rmtree(assets / folder, ignore_errors=True)
+def contents_for_tests(packages: Path) -> dict[str, bytes]:
+    """What should be there for the tests: path below tests/ -> content. Only copies."""
+    return {
+        f"{folder}/{file}": data
+        for folder, names in TEST_FOLDERS.items()
+        for name in names
+        for file, data in _library_files(packages, name, {}, [LIBRARIES[name].package]).items()
+    }
+
+
+def write(wanted: Mapping[str, bytes], root: Path, folders: Collection[str] = FOLDERS) -> None:
+    """Replace the contents of the folders below `root`."""
+    for folder in folders:
+        shutil.rmtree(root / folder, ignore_errors=True)
     for name, data in wanted.items():
-        (assets / name).parent.mkdir(parents=True, exist_ok=True)
-        (assets / name).write_bytes(data)
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
 
 
-def differences(wanted: Mapping[str, bytes], assets: Path) -> list[str]:
-    """How what is below `assets` differs from what is wanted, one sentence each."""
+def differences(wanted: Mapping[str, bytes], root: Path, folders: Collection[str] = FOLDERS) -> list[str]:
+    """How what is in the folders below `root` differs from what is wanted, one sentence each."""
     found = {
-        path.relative_to(assets).as_posix()
-        for folder in FOLDERS
-        for path in (assets / folder).rglob("*")
-        if path.is_file()
+        path.relative_to(root).as_posix() for folder in folders for path in (root / folder).rglob("*") if path.is_file()
     }
     problems = [f"{name} is not in tools/bundle_assets.py" for name in sorted(found - wanted.keys())]
     for name, data in wanted.items():
-        if not (assets / name).is_file():
+        if not (root / name).is_file():
             problems.append(f"{name} is missing")
-        elif (assets / name).read_bytes() != data:
+        elif (root / name).read_bytes() != data:
             problems.append(f"{name} differs from the pinned package")
     return problems
 

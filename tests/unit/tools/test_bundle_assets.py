@@ -115,6 +115,17 @@ def test_what_is_committed_is_complete() -> None:
             assert not library.bundled or f"{name}.esm.js" in files
 
 
+def test_what_only_tests_use_is_copied_beside_them_and_not_listed(packages: Path, tmp_path: Path) -> None:
+    wanted = bundle_assets.contents_for_tests(packages)
+    bundle_assets.write(wanted, tmp_path, bundle_assets.TEST_FOLDERS)
+    assert bundle_assets.differences(wanted, tmp_path, bundle_assets.TEST_FOLDERS) == []
+    assert wanted.keys() == {"vendor/axe.min.js", "vendor/axe.LICENSE.txt"}
+    assert "axe-core" not in {entry["name"] for entry in LISTED}
+    lock = json.loads((bundle_assets.ROOT / "package-lock.json").read_text("utf-8"))
+    version = lock["packages"]["node_modules/axe-core"]["version"]
+    assert f"axe v{version}" in (bundle_assets.TESTS / "vendor" / "axe.min.js").read_text("utf-8")[:50]
+
+
 @pytest.mark.parametrize("entry", LISTED, ids=lambda entry: entry["name"])
 def test_what_is_committed_has_the_version_of_the_lock(entry: dict[str, str]) -> None:
     """`make check` compares every byte; this needs no Node, and catches a lock file changed alone."""
