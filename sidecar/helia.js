@@ -2,7 +2,7 @@
 //
 // A back end (this one, or kubo.js) gives the rest: `load(cid, {signal})` a block's bytes from wherever they are,
 // `local(cid)` the bytes or null, `put(cid, bytes)`, `hold()`, `pin`, `unpin`, `provide`, `stopProviding`, `putRecord`,
-// `getRecords`, `peers()`, `status()`, `gc()`, `limits()`, `close()`.
+// `getRecords`, `peers()`, `status()`, `cache()`, `evict(bytes, before)`, `limits()`, `close()`.
 import { setTimeout as delay } from "node:timers/promises";
 
 import { withBitswap } from "@helia/bitswap";
@@ -26,14 +26,19 @@ const REDIAL_MS = 5000;
 const MESSAGE_MS = 120_000;
 
 /** Start the node. `index` is the folder's database, `keys` gives the peer's key, `ipnsRules` see libp2p-options.js. */
-export async function openHelia({ config, log, folder, index, privateKey, dns, ipnsRules }) {
+export async function openHelia({ config, log, grew, folder, index, privateKey, dns, ipnsRules }) {
   const files = new BlockFiles(folder, index);
   await files.open();
-  const cache = new Cache({ index, files, cacheBytes: config.cacheBytes });
+  const cache = new Cache({ index, files, grew });
   const datastore = new SqliteDatastore(index);
   const traffic = new Traffic(config);
   const helia = createHeliaLight({ blockstore: files, datastore, dns, hashers: [sha512] });
-  withLibp2pLight(helia, libp2pOptions({ config, privateKey, datastore, dns, ipnsRules, traffic }));
+  const onNeighbour = ({ id, multiaddrs }) => {
+    if (helia.libp2p.getConnections(id).length > 0) return;
+    const addresses = multiaddrs.map((address) => address.encapsulate(`/p2p/${id}`));
+    helia.libp2p.dial(addresses, { signal: AbortSignal.timeout(REDIAL_MS) }).catch(() => {}); // it will say it again
+  };
+  withLibp2pLight(helia, libp2pOptions({ config, privateKey, datastore, dns, ipnsRules, traffic, onNeighbour }));
   withBitswap(helia, { messageSendTimeout: MESSAGE_MS, messageReceiveTimeout: MESSAGE_MS });
   await helia.start();
   const backend = new HeliaBackend({ helia, files, cache, index, traffic, log });
@@ -108,9 +113,7 @@ class HeliaBackend {
   }
 
   async unpin(root, owner) {
-    const found = this.#cache.unpin(root, owner);
-    if (found) this.#cache.collect().catch((error) => this.#log(`Clearing the cache failed: ${error.message}`));
-    return found;
+    return this.#cache.unpin(root, owner);
   }
 
   async provide(cid, options) {
@@ -163,19 +166,21 @@ class HeliaBackend {
     };
   }
 
-  async gc() {
-    return this.#cache.collect(0);
+  async cache() {
+    return this.#cache.state();
+  }
+
+  async evict(bytes, before) {
+    return this.#cache.evict(bytes, before);
   }
 
   async limits(limits) {
     this.#traffic.limits(limits);
-    if (limits.cacheBytes !== undefined) await this.#cache.setLimit(limits.cacheBytes);
   }
 
   async close() {
     clearInterval(this.#redial);
     this.#traffic.close();
-    await this.#cache.settled();
     await this.#helia.stop();
     this.#files.close();
   }

@@ -11,6 +11,7 @@ const REFRESH_MS = 2000; // a drive that is here is looked for news for this lon
 const RETRY_LOOKUP_MS = 3000;
 const LOOKUP_AGAIN_MS = 10_000; // the swarm itself gives up on a peer that was away, until its next round in 10 minutes
 const OFFLINE_MS = 500;
+const GROWTH_BYTES = 16 * 1024 * 1024; // as often as that the cache is compared with its limit
 
 /** The key (32 bytes) that a host is: 52 characters of z-base-32 or 64 hexadecimal ones; null for anything else. */
 export function parseKey(host) {
@@ -147,11 +148,14 @@ export class Drives {
   #open = new Map(); // hex key -> promise of an OpenDrive
   #opened = new Map();
 
-  constructor({ corestore, network, records, dnsLink, lookupMs, log }) {
+  #grown = 0;
+
+  constructor({ corestore, network, records, dnsLink, lookupMs, log, grew }) {
     this.corestore = corestore;
     this.records = records;
     this.dnsLink = dnsLink;
     this.log = log;
+    this.grew = grew;
     this.services = { network, records, lookupMs };
     for (const { key } of records.shared()) network.join(this.#discoveryKey(key));
   }
@@ -232,7 +236,7 @@ export class Drives {
         this.records.setForked(key);
         this.#forget(key);
       });
-      if (!record) core.on("download", (_index, bytes) => this.records.touch(key, bytes));
+      if (!record) core.on("download", (_index, bytes) => this.#downloaded(key, bytes));
     };
     watch(drive.core);
     if (drive.blobs) watchBlobs(drive.blobs);
@@ -240,6 +244,14 @@ export class Drives {
     drive.once("close", () => this.#forget(key));
     this.#closeIdle().catch((error) => this.log(`Closing a drive failed: ${error.stack}`));
     return open;
+  }
+
+  #downloaded(key, bytes) {
+    this.records.touch(key, bytes);
+    this.#grown += bytes;
+    if (this.#grown < GROWTH_BYTES) return;
+    this.#grown = 0;
+    this.grew();
   }
 
   #make({ origin, name, generation }) {
@@ -289,11 +301,14 @@ export class Drives {
     }
   }
 
-  /** Delete drives of others, the longest unused first, until they take no more than `bytes`. Returns the bytes freed. */
-  async evict(bytes) {
+  /**
+   * Delete drives of others, the longest unused first and none that was used after `before`, until they take no more than
+   * `bytes`. Returns the bytes freed.
+   */
+  async evict(bytes, before) {
     let [kept, freed] = [this.records.cachedBytes(), 0];
     for (const entry of this.records.cached()) {
-      if (kept <= bytes) break;
+      if (kept <= bytes || entry.used > before) break;
       const open = await this.#open.get(entry.key)?.catch(() => null);
       if (open?.users) continue;
       await this.#delete(open ?? (await this.#openKey(entry.key, undefined)));

@@ -1,19 +1,28 @@
-// The Hyper network: one DHT node, one swarm, and the limits on what they carry.
+// The Hyper network: one DHT node, one swarm, and the limits on what they carry. By `listen`:
+//   everywhere  the public DHT, or that of hyperBootstrap
+//   nowhere     the same, but it announces nothing, so it is not dialled; it dials, and what it has goes to who it dialled
+//   lan         private addresses alone: the browsers that hyper-lan.js finds, and the DHT of hyperBootstrap if one is named
+//   loopback    127.0.0.1 alone, and the DHT of hyperBootstrap
 import HyperDHT from "hyperdht";
 import Hyperswarm from "hyperswarm";
 import z32 from "z32";
 import { Bucket } from "./buckets.js";
+import { LanPeers } from "./hyper-lan.js";
+import { within } from "./waiting.js";
 
 const LOOPBACK = "127.0.0.1";
 const BLOCK_BYTES = 64 * 1024;
 const DEFAULT_INFLIGHT = [16, 512]; // Hypercore's own
+const FIRST_LAN_PEER_MS = 3000;
 const PRIVATE = /^(?:10\.|127\.|169\.254\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)/;
 
 /** Options of the DHT node. On loopback it is bound there by hand: given only a bootstrap address, it binds every interface. */
 function dhtOptions({ listen, hyperBootstrap, hyperPort }) {
   const options = hyperPort ? { port: hyperPort } : {};
   if (listen === "loopback") return { ...options, host: LOOPBACK, bootstrap: hyperBootstrap, firewalled: false };
+  if (listen === "lan") return { ...options, bootstrap: hyperBootstrap, firewalled: false };
   if (hyperBootstrap.length) options.bootstrap = hyperBootstrap;
+  if (listen === "nowhere") options.ephemeral = true; // answers for nobody in the DHT
   return options;
 }
 
@@ -21,27 +30,23 @@ export class HyperNetwork {
   #sent = new Bucket();
   #received = new Bucket();
 
+  #replicate;
+  #log;
+  #lan = null;
+  #dialled = new Map(); // keys of the local network's browsers -> our connections to them
+  #connected = Promise.withResolvers();
+
   /** `replicate` is called with each connection. */
   constructor({ config, keyPair, replicate, log }) {
     this.config = config;
+    this.#replicate = replicate;
+    this.#log = log;
     this.isIsolated = config.listen === "loopback" && config.hyperBootstrap.length === 0;
     this.dht = new HyperDHT(dhtOptions(config));
     this.swarm = new Hyperswarm({ keyPair, dht: this.dht });
-    this.swarm.on("connection", (connection) => {
-      connection.on("error", () => {}); // a peer that leaves is no failure; the swarm dials again
-      if (!this.#admits(connection)) {
-        connection.destroy();
-        return;
-      }
-      this.#limit(connection);
-      try {
-        replicate(connection);
-      } catch (error) {
-        log(`Replication failed: ${error.stack}`);
-        connection.destroy();
-      }
-    });
+    this.swarm.on("connection", (connection) => this.#take(connection));
     this.limits(config);
+    if (config.listen === "lan") this.#searchLan().catch((error) => log(`The local network is not searched: ${error.stack}`));
   }
 
   get address() {
@@ -49,7 +54,7 @@ export class HyperNetwork {
   }
 
   get peers() {
-    return this.swarm.connections.size;
+    return this.swarm.connections.size + [...this.#dialled.values()].filter((connection) => connection.opened).length;
   }
 
   get traffic() {
@@ -71,6 +76,10 @@ export class HyperNetwork {
   async isOffline() {
     if (this.peers > 0) return false;
     if (this.isIsolated) return true;
+    if (this.config.listen === "lan") {
+      await within(this.#connected.promise, FIRST_LAN_PEER_MS, () => {});
+      return this.peers === 0;
+    }
     await this.dht.fullyBootstrapped();
     return !this.dht.online || this.dht.nodes.length === 0;
   }
@@ -85,12 +94,49 @@ export class HyperNetwork {
   }
 
   async close() {
+    await this.#lan?.close();
+    for (const connection of this.#dialled.values()) connection.destroy();
     await this.swarm.destroy();
   }
 
-  #admits(connection) {
-    if (connection.isInitiator || this.config.listen !== "lan") return true;
-    return PRIVATE.test(connection.rawStream?.remoteHost ?? "");
+  #take(connection) {
+    connection.on("error", () => {}); // a peer that leaves is no failure; it is dialled again
+    if (this.config.listen === "lan" && !PRIVATE.test(connection.rawStream?.remoteHost ?? "")) {
+      connection.destroy();
+      return;
+    }
+    this.#connected.resolve();
+    this.#limit(connection);
+    try {
+      this.#replicate(connection);
+    } catch (error) {
+      this.#log(`Replication failed: ${error.stack}`);
+      connection.destroy();
+    }
+  }
+
+  async #searchLan() {
+    await this.swarm.listen();
+    const { publicKey } = this.swarm.keyPair;
+    this.#lan = new LanPeers({
+      key: publicKey,
+      port: this.dht.io.serverSocket.address().port,
+      found: (key, host, port) => {
+        // Of two that hear of each other one dials.
+        if (Buffer.compare(publicKey, key) < 0 && PRIVATE.test(host)) this.#dial(key, host, port);
+      },
+      log: this.#log,
+    });
+  }
+
+  #dial(key, host, port) {
+    const id = z32.encode(key);
+    if (this.#dialled.has(id)) return;
+    const connection = this.dht.connect(key, { keyPair: this.swarm.keyPair, relayAddresses: [{ host, port }] });
+    this.#dialled.set(id, connection);
+    connection.once("open", () => this.#take(connection));
+    connection.on("error", () => {}); // gone again; it will say when it is back
+    connection.once("close", () => this.#dialled.delete(id));
   }
 
   /**

@@ -4,7 +4,7 @@
 //   were deleted here (Reset P2P data) must not be written before a peer gave them back: a second, shorter history under the
 //   same key is a fork, and peers refuse a forked drive for ever. For the same reason a purged drive's name gets a new key.
 // * With the storage: drives of others that are kept here, for the cache limit, and DNSLink names.
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
@@ -26,6 +26,20 @@ function open(folder, schema) {
   const database = new DatabaseSync(join(folder, "hyper.sqlite"));
   database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; ${schema}`);
   return database;
+}
+
+const CACHED_BYTES = "SELECT coalesce(sum(bytes), 0) AS n FROM cached";
+
+/** How many bytes of drives of others are kept in a node's storage, while Hyper is not open. */
+export function cachedBytes(storage) {
+  const file = join(storage, "hyper/hyper.sqlite");
+  if (!existsSync(file)) return 0;
+  const database = new DatabaseSync(file, { readOnly: true });
+  try {
+    return database.prepare(CACHED_BYTES).get().n;
+  } finally {
+    database.close();
+  }
 }
 
 export class HyperRecords {
@@ -100,13 +114,13 @@ export class HyperRecords {
     this.#others.prepare("UPDATE cached SET forked = 1 WHERE key = ?").run(key);
   }
 
-  /** Drives of others with their bytes, the longest unused first. */
+  /** Drives of others with their bytes and when they were used, the longest unused first. */
   cached() {
-    return this.#others.prepare("SELECT key, bytes FROM cached WHERE bytes > 0 ORDER BY used").all();
+    return this.#others.prepare("SELECT key, bytes, used FROM cached WHERE bytes > 0 ORDER BY used").all();
   }
 
   cachedBytes() {
-    return this.#others.prepare("SELECT coalesce(sum(bytes), 0) AS n FROM cached").get().n;
+    return this.#others.prepare(CACHED_BYTES).get().n;
   }
 
   evicted(key) {

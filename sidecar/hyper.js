@@ -20,7 +20,7 @@ import { cleanedUp } from "./waiting.js";
 const DEFAULT_NAME = "default";
 const NAME_BYTES = 255;
 
-export async function openHyper({ config, log }) {
+export async function openHyper({ config, log, grew }) {
   const storage = join(config.storage, "hyper");
   const primaryKey = await readPrimaryKey(config.identity);
   const spoolFolder = join(storage, "uploads");
@@ -42,7 +42,7 @@ export async function openHyper({ config, log }) {
   });
   const dnsLink = new DnsLink(config.dnsResolver, records);
   const lookupMs = config.lookupSeconds * 1000;
-  const drives = new Drives({ corestore, network, records, dnsLink, lookupMs, log });
+  const drives = new Drives({ corestore, network, records, dnsLink, lookupMs, log, grew });
   return new Hyper({ config, storage, spoolFolder, corestore, records, network, drives, log });
 }
 
@@ -87,9 +87,6 @@ function storeError(error) {
 class Hyper {
   constructor(services) {
     Object.assign(this, services);
-    this.evicting = null;
-    this.timer = setInterval(() => this.#evict().catch((error) => this.log(error.stack)), 60_000);
-    this.timer.unref();
   }
 
   async handle(request) {
@@ -187,25 +184,20 @@ class Hyper {
     await open.discovery.refresh({});
   }
 
-  async gc() {
-    return { freedBytes: await this.#evict() };
+  async cache() {
+    return { bytes: this.records.cachedBytes(), oldest: this.records.cached()[0]?.used ?? Infinity };
   }
 
-  #evict() {
-    this.evicting ??= this.drives.evict(this.config.cacheBytes).finally(() => {
-      this.evicting = null;
-    });
-    return this.evicting;
+  async evict(bytes, before) {
+    return this.drives.evict(bytes, before);
   }
 
   async limits(limits) {
     this.network.limits(limits);
     this.drives.limit();
-    if (limits.cacheBytes !== undefined) await this.#evict();
   }
 
   async close() {
-    clearInterval(this.timer);
     await this.network.close();
     await this.corestore.close();
     this.records.close();

@@ -8,28 +8,22 @@ import { CID } from "multiformats/cid";
 
 import { linksOf } from "./ipfs-dag.js";
 
-const SLACK = 16 * 1024 * 1024;
+const GROWTH_BYTES = 16 * 1024 * 1024;
 const BATCH = 256;
 
 export class Cache {
   #index;
   #files;
-  #limit;
   #uploads = new Set();
   #added = 0;
-  #collecting = null;
+  #grew;
 
-  constructor({ index, files, cacheBytes }) {
+  /** `grew()` is called now and then when there is more that is not pinned. */
+  constructor({ index, files, grew }) {
     this.#index = index;
     this.#files = files;
-    this.#limit = cacheBytes;
-    files.onAdded = (bytes) => this.#grew(bytes);
-  }
-
-  /** Change how many bytes may be kept besides what is pinned, and keep to it at once. */
-  async setLimit(bytes) {
-    this.#limit = bytes;
-    await this.collect();
+    this.#grew = grew;
+    files.onAdded = (bytes) => this.#count(bytes);
   }
 
   /** Keep what is written from now on, until `release` of what this returns is called. */
@@ -57,8 +51,10 @@ export class Cache {
     const found = owner === null
       ? this.#index.run("DELETE FROM pins WHERE cid = ?", root.toString())
       : this.#index.run("DELETE FROM pins WHERE cid = ? AND owner = ?", root.toString(), owner);
-    if (found > 0) this.#index.setFact("unmarked", 1);
-    return found > 0;
+    if (found === 0) return false;
+    this.#index.setFact("unmarked", 1);
+    this.#grew();
+    return true;
   }
 
   usage() {
@@ -67,39 +63,32 @@ export class Cache {
     return { bytes: total, pinnedBytes: pinned, cacheBytes: total - pinned };
   }
 
-  /** Evict the least recently used blocks until `limit` bytes of cache are left. Returns how many bytes went. */
-  async collect(limit = this.#limit) {
-    // One at a time: a second one would evict by marks that the first has not set yet.
-    while (this.#collecting !== null) await this.#collecting;
-    this.#collecting = this.#collect(limit);
-    try {
-      return await this.#collecting;
-    } finally {
-      this.#collecting = null;
-    }
-  }
-
-  async settled() {
-    await this.#collecting?.catch(() => {});
-  }
-
-  async #collect(limit) {
-    this.#added = 0;
+  /** How much of it is not pinned, and when what goes next was used: {bytes, oldest}. */
+  async state() {
     if (this.#index.fact("unmarked") === 1) await this.#markAgain();
     this.#files.flush();
+    const oldest = this.#index.get("SELECT MIN(used) AS n FROM blocks WHERE mark < ?", this.#generation()).n;
+    return { bytes: this.usage().cacheBytes, oldest: oldest ?? Infinity };
+  }
+
+  /**
+   * Evict the least recently used blocks, none that was used after `before`, until `limit` bytes of cache are left. Returns
+   * how many bytes went. Not to be called again before it has ended.
+   */
+  async evict(limit, before) {
+    let { bytes } = await this.state();
     const generation = this.#generation();
-    let { cacheBytes } = this.usage();
     let freed = 0;
-    while (cacheBytes > limit) {
-      const newest = Math.min(Date.now() + 1, ...[...this.#uploads].map((upload) => upload.since));
+    while (bytes > limit) {
+      const newest = Math.min(Date.now() + 1, before + 1, ...[...this.#uploads].map((upload) => upload.since));
       const rows = this.#index.all(
         "SELECT hash, size FROM blocks WHERE mark < ? AND used < ? ORDER BY used LIMIT ?", generation, newest, BATCH,
       );
       if (rows.length === 0) break;
       for (const { hash, size } of rows) {
-        if (cacheBytes <= limit) break;
+        if (bytes <= limit) break;
         await this.#files.drop(hash);
-        cacheBytes -= size;
+        bytes -= size;
         freed += size;
       }
     }
@@ -143,10 +132,10 @@ export class Cache {
     return this.#files.hasHash(cid.multihash.bytes) ? toBuffer(this.#files.get(cid)).catch(() => null) : null;
   }
 
-  #grew(bytes) {
+  #count(bytes) {
     this.#added += bytes;
-    if (this.#added < SLACK || this.#collecting !== null) return;
+    if (this.#added < GROWTH_BYTES) return;
     this.#added = 0;
-    this.collect().catch(() => {}); // tried again at the next growth; a failing disk shows at the write itself
+    this.#grew();
   }
 }

@@ -1,7 +1,7 @@
 // The small facts of the IPFS node in one SQLite file: which blocks are here, what is pinned and for whom, records of
 // names, and libp2p's datastore. SQLite is Node's own: a transaction that was acknowledged survives kill -9, and no
 // native module has to be installed. Block contents are files (ipfs-blocks.js).
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
@@ -24,6 +24,19 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS data (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 `;
+
+/** How many bytes that are not pinned are kept in a node's storage, while IPFS is not open. */
+export function cachedBytes(storage) {
+  const file = join(storage, "ipfs/index.sqlite");
+  if (!existsSync(file)) return 0;
+  const database = new DatabaseSync(file, { readOnly: true });
+  try {
+    const generation = database.prepare("SELECT value FROM facts WHERE name = 'generation'").get()?.value ?? 0;
+    return database.prepare("SELECT TOTAL(size) AS n FROM blocks WHERE mark <> ?").get(generation + 1).n;
+  } finally {
+    database.close();
+  }
+}
 
 export class Index {
   #database;

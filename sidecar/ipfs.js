@@ -21,14 +21,14 @@ const PROVIDE_AGAIN_MS = 12 * 3_600_000;
 const PROVIDE_MS = 120_000;
 
 /** Start the node of `config.ipfsBackend`. */
-export async function openIpfs({ config, log }) {
+export async function openIpfs({ config, log, grew }) {
   const folder = join(config.storage, "ipfs");
   const index = new Index(folder);
   try {
     const keys = new Keys(config.identity);
     await keys.open();
     const dns = dnsOf(config);
-    const parts = { config, log, folder, index, keys, dns, ipnsRules };
+    const parts = { config, log, grew, folder, index, keys, dns, ipnsRules };
     const backend = config.ipfsBackend === "kubo"
       ? await openKubo(parts)
       : await openHelia({ ...parts, privateKey: await keys.peerKey() });
@@ -137,8 +137,12 @@ class Ipfs {
     return { backend: this.#backend.name, running: true, ...(await this.#backend.status()) };
   }
 
-  async gc() {
-    return { freedBytes: await this.#backend.gc() };
+  async cache() {
+    return this.#backend.cache();
+  }
+
+  async evict(bytes, before) {
+    return this.#backend.evict(bytes, before);
   }
 
   async limits(limits) {

@@ -136,7 +136,11 @@ class KuboBackend {
   }
 
   // What Kubo keeps, and how fast it is, is its user's business.
-  async gc() {
+  async cache() {
+    return { bytes: 0, oldest: Infinity };
+  }
+
+  async evict() {
     return 0;
   }
 

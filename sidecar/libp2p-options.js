@@ -29,8 +29,11 @@ const BOOTSTRAP = [
   "/dnsaddr/va1.bootstrap.libp2p.io/p2p/12D3KooWKnDdG3iXw9eTFijk3EWSunZcFi54Zka4wmtqtt6rPxc8",
 ];
 
-/** Options of libp2p. `ipnsRules`: {validators, selectors} that the DHTs apply to records of names. */
-export function libp2pOptions({ config, privateKey, datastore, dns, ipnsRules, traffic }) {
+/**
+ * Options of libp2p. `ipnsRules`: {validators, selectors} that the DHTs apply to records of names. `onNeighbour({id,
+ * multiaddrs})` is called for each peer of the local network, again and again: libp2p itself only notes their addresses.
+ */
+export function libp2pOptions({ config, privateKey, datastore, dns, ipnsRules, traffic, onNeighbour }) {
   const { listen, ipfsPort: port } = config;
   const isPublic = listen === "everywhere" || listen === "nowhere";
   const dht = (prefix, options) =>
@@ -47,7 +50,7 @@ export function libp2pOptions({ config, privateKey, datastore, dns, ipnsRules, t
     connectionGater: gater(listen),
     peerDiscovery: [
       ...(isPublic ? [bootstrap({ list: BOOTSTRAP })] : []),
-      ...(listen === "everywhere" || listen === "lan" ? [mdns()] : []),
+      ...(listen === "everywhere" || listen === "lan" ? [neighbours(onNeighbour)] : []),
     ],
     services: {
       identify: identify(),
@@ -68,6 +71,14 @@ export function libp2pOptions({ config, privateKey, datastore, dns, ipnsRules, t
       }),
       ...(listen === "everywhere" && { autoNAT: autoNAT(), dcutr: dcutr(), upnp: uPnPNAT() }),
     },
+  };
+}
+
+function neighbours(onNeighbour) {
+  return (components) => {
+    const discovery = mdns()(components);
+    discovery.addEventListener("peer", ({ detail }) => onNeighbour(detail));
+    return discovery;
   };
 }
 

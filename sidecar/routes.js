@@ -3,25 +3,29 @@
 // A protocol module (hyper.js, ipfs.js) is opened at its first request. It is an object with
 //   handle(request) -> {status, headers, body}: body is text, bytes, an async iterable of bytes, or null
 //   status() -> {…, storage: {bytes, pinnedBytes, cacheBytes}, traffic: {inBytes, outBytes}}
-//   publish({path, name, origin, signal, progress}), unpin({url, purge}), announce({url}), gc() -> {freedBytes},
-//   limits({…}), close()
+//   publish({path, name, origin, signal, progress}), unpin({url, purge}), announce({url}), limits({…}), close()
+//   cache(), evict(bytes, before): see cache-limit.js, whose `grew` it is given and calls when its cache may be over the limit
 // and `request` is {scheme, method, host, path (raw), query, headers, body, form(), origin, signal}.
 import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { CacheLimit } from "./cache-limit.js";
 import { asP2PError, malformed, methodNotAllowed, P2PError } from "./errors.js";
 import { readForm } from "./forms.js";
+import { cachedBytes as hyperCachedBytes } from "./hyper-records.js";
+import { cachedBytes as ipfsCachedBytes } from "./ipfs-index.js";
 
 const ADMIN_BODY_BYTES = 1024 * 1024;
 const PROGRESS_MS = 100; // people see no more
-const DRAIN_MS = 5000; // a refused upload is read on for this long
+const DRAIN_MS = 5000; // a refused upload is read on until nothing came for this long
 
 const OPENERS = {
   hyper: async (services) => (await import("./hyper.js")).openHyper(services),
   ipfs: async (services) => (await import("./ipfs.js")).openIpfs(services),
 };
+const CACHED_BYTES = { hyper: hyperCachedBytes, ipfs: ipfsCachedBytes };
 const PROTOCOL_OF = { hyper: "hyper", ipfs: "ipfs", ipns: "ipfs" };
 const NOT_RUNNING = {
   hyper: { running: false, peers: 0, address: "", drives: 0, error: "" },
@@ -30,11 +34,24 @@ const NOT_RUNNING = {
 
 /** The protocols: each is opened when it is first needed, and again after it failed to open. */
 class Protocols {
-  constructor(services) {
-    this.services = services;
+  constructor({ config, log }) {
+    this.services = { config, log, grew: () => this.cacheLimit.grew() };
     this.opening = new Map();
     this.running = new Map();
     this.errors = new Map();
+    this.cacheLimit = new CacheLimit(this.#caches(config.storage), config.cacheBytes, log);
+  }
+
+  #caches(storage) {
+    const closed = () => Object.keys(OPENERS).filter((name) => !this.running.has(name) && CACHED_BYTES[name](storage) > 0);
+    return {
+      running: () => [...this.running.values()],
+      kept: () => closed().reduce((sum, name) => sum + CACHED_BYTES[name](storage), 0),
+      all: async () => {
+        await Promise.all(closed().map((name) => this.get(name)));
+        return [...this.running.values()];
+      },
+    };
   }
 
   /** The opened module. Throws what opening it throws; the next call tries again. */
@@ -44,6 +61,7 @@ class Protocols {
         (module) => {
           this.running.set(protocol, module);
           this.errors.delete(protocol);
+          this.cacheLimit.grew(); // it may have been less the last time
           return module;
         },
         (error) => {
@@ -78,6 +96,7 @@ class Protocols {
 
   async close() {
     await Promise.allSettled([...this.opening.values()]);
+    await this.cacheLimit.close();
     await Promise.allSettled([...this.running.values()].map((module) => module.close()));
   }
 }
@@ -164,13 +183,13 @@ async function admin(protocols, action, incoming, signal) {
       return (await (await protocols.get(protocolOf(url))).announce({ url })) ?? {};
     },
     async gc() {
-      let freedBytes = 0;
-      for (const name of Object.keys(OPENERS)) freedBytes += (await (await protocols.get(name)).gc()).freedBytes;
-      return { freedBytes };
+      return { freedBytes: await protocols.cacheLimit.fit(0) };
     },
     async limits(limits) {
       Object.assign(protocols.services.config, limits);
       for (const module of protocols.running.values()) await module.limits(limits);
+      if (limits.cacheBytes !== undefined) protocols.cacheLimit.bytes = limits.cacheBytes;
+      await protocols.cacheLimit.fit();
       return {};
     },
   };
@@ -284,11 +303,11 @@ async function send({ status, headers, body }, incoming, outgoing, log) {
   }
 }
 
-/** Read on what nobody wants, for a while: a sender whose connection is closed under it does not see the reply. */
+/** Read on what nobody wants, however much it is: a sender whose connection is closed under it does not see the reply. */
 function drain(incoming) {
   if (incoming.complete) return;
-  incoming.resume();
   const timer = setTimeout(() => incoming.destroy(), DRAIN_MS);
+  incoming.on("data", () => timer.refresh());
   incoming.once("close", () => clearTimeout(timer));
 }
 
