@@ -168,6 +168,21 @@ async def test_a_body_that_breaks_off_is_never_whole_for_the_node(world: World) 
     assert not (await world.ledger.search()).total
 
 
+@pytest.mark.fault("A page leaves just as the P2P node has written what it published")
+@pytest.mark.parametrize("pieces", [1, 3])
+async def test_what_the_node_has_written_is_noted_though_the_page_has_left(world: World, pieces: int) -> None:
+    drive = await world.make(READER)
+    content = [b"x" * 1000] * pieces
+    length = {"content-length": str(1000 * pieces)}
+    reply = world.client.send("PUT", f"{drive}/late", asker=READER, content=content, headers=length)
+    await world.node.json("GET", "/test/seen?late=1")
+    await reply.disconnect()
+    await world.node.json("GET", "/test/acknowledge")
+    await reply.finished()
+    assert reply.status == 0
+    assert [entry.url for entry in (await world.ledger.search()).publications] == [f"{drive}/late"]
+
+
 @pytest.mark.fault("P2P node dies while a page reads")
 async def test_the_node_dying_in_mid_answer_breaks_the_answer_off_and_the_next_one_comes(world: World) -> None:
     reply = world.client.send("GET", f"{DRIVE}/die", asker=READER)

@@ -1,9 +1,10 @@
 """A stand-in for the P2P node: a child process that keeps the node's rules, with content in memory, and faults.
 
 Run as a program. Paths that mean something wherever they stand: ``/slow`` never answers, ``/hang`` sends a head and
-half a body, ``/die`` ends the process in mid-body, ``/die-first`` before it, ``/refuse-STATUS-REASON`` refuses.
-``GET /test/seen`` tells what came, in order (``?gone=N``: once N clients have gone away in mid-reply), and
-``GET /test/config`` the first line.
+half a body, ``/die`` ends the process in mid-body, ``/die-first`` before it, ``/refuse-STATUS-REASON`` refuses, and
+what is written to ``/late`` is acknowledged after ``GET /test/acknowledge`` only.
+``GET /test/seen`` tells what came, in order (``?gone=N``: once N clients have gone away in mid-reply; ``?late=N``: once
+N writes wait to be acknowledged), and ``GET /test/config`` the first line.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ CONFIG: dict[str, Any] = {}
 CONTENT: dict[str, bytes] = {}
 SEEN: list[dict[str, Any]] = []
 LOCK = threading.Condition()
+ACKNOWLEDGED = threading.Event()
 Z32 = "ybndrfg8ejkmcpqxot1uwisza345h769"
 
 
@@ -84,12 +86,20 @@ class Node(BaseHTTPRequestHandler):
             self.admin(path.removeprefix("/node/"), json.loads(body or b"null"))
         elif path == "/test/seen":
             with LOCK:
-                gone = int((parse_qs(urlsplit(self.path).query).get("gone") or ["0"])[0])
-                LOCK.wait_for(lambda: sum("gone" in one for one in SEEN) >= gone, 10)
+                for what, (count,) in parse_qs(urlsplit(self.path).query).items():
+                    LOCK.wait_for(lambda what=what, count=count: sum(what in one for one in SEEN) >= int(count), 10)
                 self.reply(200, json.dumps(SEEN).encode())
+        elif path == "/test/acknowledge":
+            ACKNOWLEDGED.set()
+            self.reply(200, b"null")
         elif path == "/test/config":
             self.reply(200, json.dumps(CONFIG).encode())
         else:
+            if last == "late":
+                with LOCK:
+                    seen["late"] = True
+                    LOCK.notify_all()
+                ACKNOWLEDGED.wait(10)
             self.content(path, body)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = serve

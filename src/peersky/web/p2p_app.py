@@ -50,6 +50,7 @@ _TEXT: Final = "text/plain; charset=utf-8"
 _NOT_PASSED_ON: Final = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "set-cookie", "set-cookie2", "server"}
 )
+_UNKNOWN: Final = 1 << 63
 _KEPT_OF_ERRORS: Final = frozenset({"allow", "content-range", "retry-after", "link", "etag"})
 
 
@@ -135,9 +136,9 @@ class P2PApp:
         headers.append(("x-peersky-origin", request.publisher))
         content: Any = None
         if request.act is not Act.READ:
-            length = body.length if body.length is not None else request.sent.get("content-length")
-            headers += [("content-length", str(length))] if length is not None else []
-            content = body.pieces()
+            length = request.sent.get("content-length", "") if body.length is None else str(body.length)
+            headers += [("content-length", length)] if length else []
+            content = body.pieces(_number(length, _UNKNOWN))
         if request.act is Act.READ and not request.reads_own:
             with self._lookups.looking(request.url, request.asker) as answered:
                 async with self._node.send(request.method, request.node_path, headers) as answer:
@@ -154,7 +155,7 @@ class P2PApp:
             await self._send_error(request, reply, refusal, [pair for pair in headers if pair[0] in _KEPT_OF_ERRORS])
             return
         if request.act is not Act.READ:
-            # From here on what was asked for is done: it is noted even if the page goes away now.
+            # What was asked for is done, and is noted even if the program ends now.
             await asyncio.shield(self._tasks.start(self._note(request, answer), "note"))
         if answer.header("content-type").startswith(LISTING_TYPE):
             await self._send_listing(request, answer, reply, headers)
@@ -251,6 +252,8 @@ class _Body:
         self.length: int | None = None
         """Its length in bytes, where it came in one piece."""
         self.consumed = asyncio.Event()
+        self.is_handed_over = False
+        """Whether the node may have all of it: what it does then, it does whether the page is there or not."""
 
     async def first(self) -> None:
         """Take the first piece."""
@@ -259,14 +262,18 @@ class _Body:
             self.length = len(self._first)
             self.consumed.set()
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """All of it."""
-        yield self._first
-        while not self.consumed.is_set():
+    async def pieces(self, length: int) -> AsyncIterator[bytes]:
+        """All of it; ``length`` bytes, if that many come."""
+        piece, passed = self._first, 0
+        while True:
+            passed += len(piece)
+            self.is_handed_over = self.consumed.is_set() or passed >= length
+            yield piece
+            if self.consumed.is_set():
+                return
             piece, more = await self._next()
             if not more:
                 self.consumed.set()
-            yield piece
 
     async def until_gone(self) -> None:
         """Return when the page has gone away; what is left of the body belongs to its reader."""
@@ -312,11 +319,12 @@ class _Reply:
 
 
 async def _until_gone(work: Callable[[], Coroutine[Any, Any, None]], body: _Body) -> None:
-    """Do the work; cancel it as soon as the page goes away."""
+    """Do the work; cancel it as soon as the page goes away, but for a write that the node may have done already."""
 
     async def watch() -> None:
         await body.until_gone()
-        working.cancel()
+        if not body.is_handed_over:
+            working.cancel()
 
     async with asyncio.TaskGroup() as group:
         working = group.create_task(work())
