@@ -66,6 +66,57 @@ PICTURES: dict[str, tuple[dict[str, object], str, str]] = {
         document.activeElement.blur();
         """,
     ),
+    "llm-lab": (
+        ON,
+        "peersky://p2p/llm-lab/#chat",
+        """
+        while (document.getElementById('model').textContent !== 'peersky-starter')
+          await new Promise((done) => setTimeout(done, 50));
+        document.getElementById('run').click();
+        while (!document.getElementById('stop').hidden) await new Promise((done) => setTimeout(done, 50));
+        """,
+    ),
+    "md": (
+        ON,
+        "peersky://p2p/md/",
+        r"""
+        while (document.getElementById('main').inert || document.querySelector('[data-task=improve]').disabled)
+          await new Promise((done) => setTimeout(done, 50));
+        const content = document.getElementById('writer').shadowRoot.querySelector('.cm-content');
+        const clipboardData = new DataTransfer();
+        clipboardData.setData('text/plain', [
+          '# Clouds over the sea', 'A *cloud* is water that **floats**.',
+          '| Kind | Height |\n|---|---|\n| Cirrus | 6 km |',
+          'A round one covers $A = \\pi r^2$.', '```js\nconst sky = await fetch("hyper://localhost/?key=sky");\n```',
+          '> Models make mistakes.', '---', '## Second slide', '- one\n- two',
+        ].join('\n\n'));
+        content.dispatchEvent(new ClipboardEvent('paste', {clipboardData, bubbles: true, cancelable: true}));
+        while (!document.querySelector('#preview h1')) await new Promise((done) => setTimeout(done, 50));
+        """,
+    ),
+    "upload": (
+        ON,
+        "peersky://p2p/upload/",
+        """
+        const canvas = Object.assign(document.createElement('canvas'), {width: 300, height: 200});
+        const paint = canvas.getContext('2d');
+        paint.fillStyle = 'skyblue';
+        paint.fillRect(0, 0, 300, 200);
+        paint.fillStyle = 'gold';
+        paint.arc(200, 80, 40, 0, 7);
+        paint.fill();
+        const dataTransfer = new DataTransfer();
+        const add = (content, name) => dataTransfer.items.add(new File([content], name));
+        add('Notes about clouds.', 'readme.md');
+        add(await new Promise((done) => canvas.toBlob(done)), 'evening.png');
+        add(new Uint8Array(9e6), 'waves.wav');
+        document.getElementById('drop').dispatchEvent(new DragEvent('drop', {dataTransfer, bubbles: true}));
+        while (document.querySelectorAll('#files li').length < 3) await new Promise((done) => setTimeout(done, 50));
+        document.getElementById('describe').open = true;
+        document.getElementById('title').value = 'Clouds over the sea';
+        document.getElementById('alt-0').value = 'The sun stands over a calm sea.';
+        """,
+    ),
 }
 # What still loads says so, and Chromium hands its picture over a little later.
 SETTLED = """

@@ -126,6 +126,7 @@ function draftRow(draft) {
   remove.addEventListener("click", () => {
     if (remove.textContent === "Delete") {
       remove.textContent = "Really delete?";
+      remove.setAttribute("aria-label", `Really delete? ${draft.title || "Untitled"}`);
       return;
     }
     drafts.remove(draft.id);

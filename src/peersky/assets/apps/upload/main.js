@@ -194,7 +194,8 @@ function pastRow(entry) {
   const copy = Object.assign(document.createElement("button"), { type: "button", className: "quiet", textContent: "Copy address" });
   copy.addEventListener("click", () => copyText(entry.url, copy));
   const forget = Object.assign(document.createElement("button"), { type: "button", className: "quiet", textContent: "Take off the list" });
-  forget.setAttribute("aria-label", `Take ${entry.title} off the list`);
+  copy.setAttribute("aria-label", `Copy address: ${entry.title}`);
+  forget.setAttribute("aria-label", `Take off the list: ${entry.title}`);
   forget.addEventListener("click", () => {
     writeList(localStorage, readList(localStorage).filter(({ url }) => url !== entry.url));
     showPast();
