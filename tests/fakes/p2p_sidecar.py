@@ -16,6 +16,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,11 @@ def key_of(scheme: str, origin: str, name: str) -> str:
     number = int.from_bytes(hashlib.sha256(f"{scheme} {origin} {name}".encode()).digest(), "big")
     letters = "".join(Z32[number >> 5 * index & 31] for index in range(52))
     return letters if scheme == "hyper" else "k2k4r8" + letters.translate(str.maketrans("", "", "89"))
+
+
+def has_seen(what: str, count: int) -> bool:
+    """Whether so many requests carry that note."""
+    return sum(what in one for one in SEEN) >= count
 
 
 class Node(BaseHTTPRequestHandler):
@@ -87,7 +93,7 @@ class Node(BaseHTTPRequestHandler):
         elif path == "/test/seen":
             with LOCK:
                 for what, (count,) in parse_qs(urlsplit(self.path).query).items():
-                    LOCK.wait_for(lambda what=what, count=count: sum(what in one for one in SEEN) >= int(count), 10)
+                    LOCK.wait_for(partial(has_seen, what, int(count)), 10)
                 self.reply(200, json.dumps(SEEN).encode())
         elif path == "/test/acknowledge":
             ACKNOWLEDGED.set()

@@ -92,6 +92,7 @@ class EchoApp:
             "type": request.headers.get("content-type"),
             "host": request.headers.get("host"),
             "x-mine": request.headers.get("x-mine"),
+            "cache-control": request.headers.get("cache-control"),
             "length": length,
             "sha256": digest.hexdigest(),
             "origin": str(asker.origin),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PyQt6.QtCore import QCoreApplication, QEvent
+from PyQt6.QtWebEngineCore import QWebEnginePage
 
 from peersky.core.trust import Policy
 from peersky.qt.driver import PageDriver, ScriptFailed, wait_until
@@ -199,6 +200,17 @@ LACKING = """
       webm: plays('video/webm; codecs="vp9,opus"'), av1: plays('video/webm; codecs="av01.0.05M.08"'),
       mp3: plays('audio/mpeg')};
 """
+
+
+def test_reloading_asks_for_the_newest_and_following_a_link_does_not(page: PageDriver, echo: EchoApp) -> None:
+    asked = "return JSON.parse(document.body.innerText)['cache-control']"
+    page.load("ipns://docs.ipfs.tech/echo")
+    assert page.evaluate(asked) is None
+    ended: list[bool] = []
+    page.page.loadFinished.connect(ended.append)
+    page.page.triggerAction(QWebEnginePage.WebAction.Reload)
+    wait_until(lambda: bool(ended), 30, "the page was not reloaded")
+    assert page.evaluate(asked) == "no-cache"
 
 
 def test_storage_is_apart_per_key(page: PageDriver) -> None:

@@ -8,9 +8,10 @@
     ├── NotSupported          NotSupportedError    the model, back end or file cannot do this
     │   └── ModelFileInvalid                       the model file is truncated, corrupt or no GGUF
     ├── NotFound              NotFoundError        no such page, path or key
-    ├── QuotaExceeded         QuotaExceededError   context, budget, queue, memory or body size
+    ├── QuotaExceeded         QuotaExceededError   context, budget, queue, memory, disk or body size
     │   ├── ContextExceeded                        the prompt is longer than the model's context
     │   ├── BodyTooLarge                           a request body is over the limit
+    │   ├── DiskFull                               what a page sent has no room on the disk
     │   └── NotEnoughMemory                        the model does not fit into the memory that is free
     ├── BackendFailed         NetworkError         the model's server is unreachable or died in mid-answer
     ├── Cancelled             AbortError           the asker went away or pressed stop
@@ -148,6 +149,13 @@ class BodyTooLarge(QuotaExceeded):
 
     http_status = 413
     default_reason = "body_too_large"
+
+
+class DiskFull(QuotaExceeded):
+    """What a page sent has no room on the disk."""
+
+    http_status = 507
+    default_reason = "disk_full"
 
 
 class NotEnoughMemory(QuotaExceeded):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from PyQt6.QtCore import QUrl
 from PyQt6.QtWebEngineCore import QWebEngineUrlRequestInfo, QWebEngineUrlRequestInterceptor
 
-from peersky.core.origins import BROWSER, OPAQUE, OWN_SCHEMES, parse_origin
+from peersky.core.origins import BROWSER, OPAQUE, OWN_SCHEMES, P2P_SCHEMES, parse_origin
 from peersky.core.reach import NETWORK_SCHEMES, may_send
 from peersky.core.trust import is_trusted
 from peersky.web.asker import Asker
@@ -30,6 +30,7 @@ _PARTS_OF_THE_BROWSER: Final = frozenset({"devtools", "chrome-extension"})
 
 HEADER: Final = b"X-Peersky-Stamp"
 _Type = QWebEngineUrlRequestInfo.ResourceType
+_RELOAD: Final = QWebEngineUrlRequestInfo.NavigationType.NavigationTypeReload
 _RESOURCES: Final = {
     _Type.ResourceTypeMainFrame: "main-frame",
     _Type.ResourceTypeNavigationPreloadMainFrame: "main-frame",
@@ -75,6 +76,9 @@ class StampingInterceptor(QWebEngineUrlRequestInterceptor):
                 info.block(not self._may_send(info))
             elif info.requestUrl().scheme() in OWN_SCHEMES:
                 info.setHttpHeader(HEADER, self._stamp(info).encode())
+                if info.requestUrl().scheme() in P2P_SCHEMES and info.navigationType() == _RELOAD:
+                    # A name may stand for something else by now. Chromium says it in HTTP alone.
+                    info.setHttpHeader(b"Cache-Control", b"no-cache")
         except Exception as error:  # noqa: BLE001 - an exception in a Qt virtual aborts the browser
             info.block(True)
             self._on_error(f"request not stamped, so blocked: {error!r}")

@@ -3,7 +3,9 @@
 ``assets/inject/fetch.js`` sends each slice as a request of the same method to the same URL, with the header
 ``X-Peersky-Upload: ID; offset=N``, which is answered 202, and at the end the request itself with
 ``X-Peersky-Upload: ID; commit=TOTAL`` and no body. Only then does the app see a request, whose body streams from the
-spool file: nothing half-sent ever reaches it.
+spool file: nothing half-sent ever reaches it. A refusal looks as the app's own: a sentence at peer-to-peer addresses,
+OpenAI's error object elsewhere. An XMLHttpRequest, which shows no reply but its own, asks for it once more by
+``X-Peersky-Upload: ID; refused=N``.
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from peersky.core.errors import InvalidRequest, NotAllowed, PeerSkyError, QuotaExceeded
+from starlette.responses import PlainTextResponse, Response
+
+from peersky.core.errors import DiskFull, InvalidRequest, NotAllowed, PeerSkyError, QuotaExceeded
+from peersky.core.origins import P2P_SCHEMES
 from peersky.web.asker import asker_of
-from peersky.web.errors import error_response
+from peersky.web.errors import NO_STORE, error_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -37,7 +42,7 @@ IDLE_S: Final = 600.0
 
 _KEEP_FREE_BYTES: Final = 256 * 1024 * 1024
 _READ_BYTES: Final = 256 * 1024
-_FORM: Final = re.compile(r"([0-9a-f]{32}); (offset|commit)=(\d{1,15})\Z")
+_FORM: Final = re.compile(r"([0-9a-f]{32}); (offset|commit|refused)=(\d{1,15})\Z")
 
 
 @dataclass(slots=True)
@@ -68,6 +73,7 @@ class UploadSessions:
     ) -> None:
         self._app, self._dir, self._clock_s, self._admit = app, spool_dir, clock_s, admit
         self._sessions: dict[tuple[str, ...], _Session] = {}
+        self._refused: dict[tuple[str, ...], PeerSkyError] = {}
         shutil.rmtree(spool_dir, ignore_errors=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,9 +84,9 @@ class UploadSessions:
         try:
             await self._request(value, scope, receive, send)
         except PeerSkyError as error:
-            await error_response(error)(scope, receive, send)
+            await _refusal(error, scope)(scope, receive, send)
         except OSError as error:
-            await error_response(_disk_error(error))(scope, receive, send)
+            await _refusal(_disk_error(error), scope)(scope, receive, send)
 
     async def _request(self, value: str, scope: Scope, receive: Receive, send: Send) -> None:
         match = _FORM.match(value)
@@ -98,9 +104,17 @@ class UploadSessions:
         if action == "offset":
             if number == 0 and self._admit is not None and not await self._admit(scope, send):
                 return
-            await self._slice(key, number, receive)
+            try:
+                await self._slice(key, number, receive)
+            except PeerSkyError as error:
+                self._remember(key, error)
+                raise
             await send({"type": "http.response.start", "status": 202, "headers": [(b"content-length", b"0")]})
             await send({"type": "http.response.body", "body": b""})
+            return
+        if action == "refused" and (refusal := self._refused.pop(key, None)):
+            raise refusal
+        if action == "refused" and self._admit is not None and not await self._admit(scope, send):
             return
         session = self._sessions.pop(key, None)
         if session is None or session.size != number:
@@ -125,12 +139,17 @@ class UploadSessions:
             data = await _body(receive)
             try:
                 await asyncio.to_thread(_append, session.file, data)
-            except OSError:
+            except OSError as error:
                 self._sessions.pop(key, None)
                 await self._remove(session)
-                raise
+                raise _disk_error(error) from error
             session.size += len(data)
             session.last_used_s = self._clock_s()
+
+    def _remember(self, key: tuple[str, ...], error: PeerSkyError) -> None:
+        self._refused[key] = error
+        if len(self._refused) > MAX_SESSIONS:
+            del self._refused[next(iter(self._refused))]
 
     def _check_room(self, origin: str) -> None:
         own = sum(key[0] == origin for key in self._sessions)
@@ -208,7 +227,13 @@ def _file_body(file: Path, receive: Receive) -> Callable[[], Awaitable[MutableMa
     return next_message
 
 
+def _refusal(error: PeerSkyError, scope: Scope) -> Response:
+    if scope["scheme"] not in P2P_SCHEMES:
+        return error_response(error)
+    return PlainTextResponse(error.message, error.http_status, {**NO_STORE, "x-content-type-options": "nosniff"})
+
+
 def _disk_error(error: OSError) -> PeerSkyError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return QuotaExceeded("The disk is too full for this upload; free some space and try again.", reason="disk_full")
+        return DiskFull("The disk is too full for this upload; free some space and try again.")
     return PeerSkyError(f"The upload could not be kept on disk: {error.strerror}.", reason="profile_unusable")

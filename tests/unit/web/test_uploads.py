@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from peersky.web.asker import Asker
 from peersky.web.uploads import IDLE_S, MAX_SESSIONS, MAX_SESSIONS_OF_ORIGIN, UploadSessions
 from tests.asgi.client import AsgiClient, Reply
 
-URL = "hyper://drive/file"
+URL = "llm://bridge/file"
+PEER_URL = "hyper://drive/file"
 
 
 class Desk:
@@ -34,15 +36,20 @@ class Desk:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"kept"})
 
-    async def slice(self, number: int, offset: int, data: bytes = b"", origin: str = "hyper://drive") -> Reply:
-        return await self._send(f"{number:032x}; offset={offset}", data, origin)
+    async def slice(
+        self, number: int, offset: int, data: bytes = b"", origin: str = "hyper://drive", url: str = URL
+    ) -> Reply:
+        return await self._send(f"{number:032x}; offset={offset}", data, origin, url)
+
+    async def refused(self, number: int, url: str) -> Reply:
+        return await self._send(f"{number:032x}; refused=0", b"", "hyper://drive", url)
 
     async def commit(self, number: int, total: int, origin: str = "hyper://drive") -> Reply:
         return await self._send(f"{number:032x}; commit={total}", b"", origin)
 
-    async def _send(self, value: str, data: bytes, origin: str) -> Reply:
+    async def _send(self, value: str, data: bytes, origin: str, url: str = URL) -> Reply:
         asker = Asker(parse_origin(origin), parse_origin(origin), "xhr")
-        return await self._client.request("PUT", URL, content=data, headers={"x-peersky-upload": value}, asker=asker)
+        return await self._client.request("PUT", url, content=data, headers={"x-peersky-upload": value}, asker=asker)
 
 
 @pytest.fixture
@@ -89,3 +96,21 @@ async def test_all_origins_together_have_a_limit_and_idle_sessions_are_given_up(
     desk.now_s += IDLE_S + 1
     assert (await desk.slice(99, 0, b"x", "hyper://another")).status == 202
     assert len(list(desk.spool.iterdir())) == 1
+
+
+@pytest.mark.fault("The disk fills up while a large body comes in slices")
+async def test_a_full_disk_is_507_with_a_sentence_and_leaves_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, url in enumerate((PEER_URL, URL)):
+        assert (await desk.slice(number, 0, b"one", url=url)).status == 202
+    monkeypatch.setattr("peersky.web.uploads.shutil.disk_usage", lambda _folder: SimpleNamespace(free=1000))
+    sentence = "The disk is too full for this upload; free some space and try again."
+    for reply in (await desk.slice(0, 3, b"two", url=PEER_URL), await desk.refused(0, PEER_URL)):
+        assert (reply.status, reply.text) == (507, sentence)
+        assert reply.headers["content-type"] == "text/plain; charset=utf-8"
+    elsewhere = await desk.slice(1, 3, b"two")
+    error = elsewhere.json["error"]
+    assert (elsewhere.status, error["name"], error["code"]) == (507, "QuotaExceededError", "disk_full")
+    assert list(desk.spool.iterdir()) == []
+    assert (await desk.refused(0, PEER_URL)).status == 400

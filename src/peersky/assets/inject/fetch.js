@@ -138,7 +138,7 @@ async function* chunks(stream, signal) {
 
 /**
  * Sends a body, a slice at a time, to an upload session. Returns the value of the header that commits it, or the
- * Response that refused it.
+ * Response that refused it and the value that asks for the same refusal.
  */
 async function upload(url, method, pieces, signal, onSlice = () => {}) {
   const id = Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('');
@@ -146,7 +146,7 @@ async function upload(url, method, pieces, signal, onSlice = () => {}) {
   for await (const slice of pieces) {
     const headers = { [UPLOAD_HEADER]: `${id}; offset=${offset}` };
     const reply = rebuilt(await nativeFetch(url, { method, headers, body: slice, signal }));
-    if (reply.status !== 202) return { refused: reply };
+    if (reply.status !== 202) return { refused: reply, commit: `${id}; refused=${offset}` };
     offset += slice.size;
     onSlice(offset);
   }
@@ -250,13 +250,13 @@ async function sendLarge(xhr, facts, body, signal) {
     return;
   }
   const total = large.blob?.size ?? 0;
-  const { commit, refused } = await upload(facts.url, facts.method, slices(large, signal), signal, (loaded) => {
+  const { commit } = await upload(facts.url, facts.method, slices(large, signal), signal, (loaded) => {
     xhr.upload.dispatchEvent(new ProgressEvent('progress', { lengthComputable: total > 0, loaded, total }));
   });
   if (signal.aborted) return;
   facts.uploading = null;
-  // A refusal is shown by the request itself: without a commit it is refused the same way.
-  native.setRequestHeader.call(xhr, UPLOAD_HEADER, commit ?? `refused; status=${refused.status}`);
+  // A refusal is shown by the request itself, which is refused the same way.
+  native.setRequestHeader.call(xhr, UPLOAD_HEADER, commit);
   native.send.call(xhr, null);
 }
 
