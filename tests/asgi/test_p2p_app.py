@@ -68,6 +68,15 @@ async def test_headers_of_ours_pass_in_neither_direction(world: World) -> None:
     assert not [name for name in written.headers if name.startswith("x-peersky")]
 
 
+async def test_headers_are_any_latin_1_and_never_control_characters(world: World) -> None:
+    drive = await world.make(READER)
+    await world.ask(READER, "GET", f"{drive}/a", headers={"x-any": "Gr\xfc\xdfe"})
+    assert (await world.seen())[-1]["headers"]["x-any"] == "Gr\xfc\xdfe"
+    reply = await world.ask(READER, "GET", f"{drive}/a", headers={"x-any": "a\x01"})
+    assert (reply.status, reply.json["error"]["code"]) == (400, "malformed")
+
+
+
 @pytest.mark.parametrize(
     ("url", "status"),
     [

@@ -135,7 +135,8 @@ def _typed_scheme(text: str) -> Destination | None:
 def _web_url(scheme: str, rest: str) -> str:
     authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
     host = authority.rpartition("@")[2]
-    if not host or host.startswith(":") or " " in authority:
+    no_ipv6 = host.startswith("[") and not _is_ipv6(host.partition("]")[0])
+    if not host or host.startswith(":") or no_ipv6 or " " in authority:
         raise InvalidRequest(f"After {scheme}:// the name of a site must follow, such as example.org.", param="address")
     return f"{scheme}://{rest}"
 

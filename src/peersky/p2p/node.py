@@ -327,7 +327,9 @@ class P2PNode:
             child = await self._started()
             address = httpx.URL(scheme="http", host="127.0.0.1", port=int(child.ready["port"]), raw_path=path.encode())
             own = [("authorization", f"Bearer {self._token}"), ("accept-encoding", "identity")]
-            request = self._client.build_request(method, address, headers=[*headers, *own], content=body)
+            # As bytes: what a page sends in its headers may be any Latin-1.
+            sent = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (*headers, *own)]
+            request = self._client.build_request(method, address, headers=sent, content=body)
             try:
                 return child, await self._client.send(request, stream=True)
             except httpx.ConnectError as error:

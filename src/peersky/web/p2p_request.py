@@ -6,6 +6,7 @@ What it does follows from scheme, host and method, as hypercore-fetch and js-ipf
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, unquote_to_bytes
@@ -28,6 +29,8 @@ METHODS: Final = ("GET", "HEAD", "PUT", "POST", "DELETE")
 _HERE_METHODS: Final = {"hyper": ("GET", "HEAD", "POST"), "ipns": ("GET", "HEAD", "POST", "DELETE")}
 _EXTENSIONS: Final = "/$/extensions/"
 _MAX_WORDS: Final = 128
+# RFC 9110, section 5.5: visible characters, spaces and tabs.
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 # Those of the connection (RFC 9110, section 7.6.1), and those that say who asks, which is not the page's to say.
 _NOT_FORWARDED: Final = frozenset(
@@ -151,11 +154,14 @@ def parse_p2p_request(scope: Any) -> P2PRequest:
     """The request of an ASGI scope.
 
     Raises:
-        InvalidRequest: ``malformed``: a path that climbs or is no UTF-8, a host that is none.
+        InvalidRequest: ``malformed``: a path that climbs or is no UTF-8, a host that is none, a header with control
+            characters.
         WrongMethod: the address does not take the method.
     """
     scheme, method = scope["scheme"], scope["method"]
     sent = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    if any(_CONTROL.search(value) for value in sent.values()):
+        raise InvalidRequest("A header holds characters that no header can have.", reason="malformed")
     host = _host(scheme, (scope.get("server") or ("", None))[0] or "")
     path = _checked_path(scope["raw_path"])
     query = scope["query_string"].decode("latin-1")
@@ -204,7 +210,8 @@ def _host(scheme: str, host: str) -> str:
             host = host.encode("idna").decode()
         except UnicodeError:
             host = ""
-    if parse_origin(f"{scheme}://{host}").is_opaque:
+    # What the parser takes for something else, such as the beginning of a query, is no part of a host.
+    if parse_origin(f"{scheme}://{host}").host != host.lower():
         raise InvalidRequest("The address has no key, CID or name where its host should be.", reason="malformed")
     known = {"hyper": hyper_host, "ipfs": ipfs_host, "ipns": ipns_host}[scheme](host)
     return known or host.lower()
