@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PyQt6.QtCore import QCoreApplication, QEvent
@@ -13,6 +13,7 @@ from peersky.core.origins import Origin
 from peersky.qt.prompts import WindowPrompts
 from peersky.qt.window import Browser
 from peersky.system.prompt_port import Question
+from peersky.system.tasks import TaskOwner
 from tests.qt.window_host import WindowHost, page_app, until
 
 if TYPE_CHECKING:
@@ -139,6 +140,33 @@ def test_cancelling_withdraws_the_question(browser: Browser, prompts: WindowProm
     until(lambda: bars(browser) == [], "the bar is gone")
     with pytest.raises(CancelledError):
         asked[1].result(timeout=10)
+
+
+def test_a_page_that_goes_away_takes_its_question_along(
+    one: World, browser: Browser, prompts: WindowPrompts, services: ServiceThread
+) -> None:
+    """Asked for a request of the page: the request ends with it, and nobody can say yes any more."""
+    told: list[str] = []
+
+    async def asks(scope: Any, receive: Any, send: Any) -> None:
+        async def left() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        owner = TaskOwner("test")
+        question = owner.start(prompts.ask(PUBLISH), "ask")
+        await owner.start(left(), "left")
+        await owner.close()
+        told.append("withdrawn" if question.cancelled() else "answered")
+
+    one.profile.serve("hyper", asks)
+    window = browser.new_window("peersky://home/")
+    until(lambda: window.tabs[0].title == "home/", "home")
+    window.tabs[0].page.runJavaScript("new Image().src = 'hyper://drive/'")
+    until(lambda: bars(browser), "the bar")
+    window.go_to("peersky://settings/")
+    until(lambda: told == ["withdrawn"], "the question ends")
+    until(lambda: bars(browser) == [], "the bar is gone")
 
 
 def test_closing_the_tab_says_no(browser: Browser, prompts: WindowPrompts, services: ServiceThread) -> None:

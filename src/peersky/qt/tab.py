@@ -335,7 +335,9 @@ class Tab(QWidget):
     # Bars
 
     def add_bar(self, bar: NoticeBar) -> None:
-        """Put a question or message above the page."""
+        """Put a question or message above the page. A question takes the screen back from a page that fills it."""
+        if bar.buttons and self.is_page_full_screen:
+            self.leave_full_screen()
         self._bars.addWidget(bar)
         bar.show()
 
