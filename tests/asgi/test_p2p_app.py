@@ -73,7 +73,7 @@ async def test_headers_are_any_latin_1_and_never_control_characters(world: World
     await world.ask(READER, "GET", f"{drive}/a", headers={"x-any": "Gr\xfc\xdfe"})
     assert (await world.seen())[-1]["headers"]["x-any"] == "Gr\xfc\xdfe"
     reply = await world.ask(READER, "GET", f"{drive}/a", headers={"x-any": "a\x01"})
-    assert (reply.status, reply.json["error"]["code"]) == (400, "malformed")
+    assert (reply.status, "no header can have" in reply.text) == (400, True)
 
 
 
