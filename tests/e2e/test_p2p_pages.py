@@ -144,6 +144,70 @@ def test_a_long_sound_seeks_and_an_event_stream_carries_messages(browsers: Calla
     reader.evaluate("source.close()")
 
 
+FILM = """
+    // A second of red and then of blue, and noise, so that it is no tiny file.
+    const tick = () => new Promise((next) => {
+      const {port1, port2} = new MessageChannel();  // timers are slow in a page that nobody sees
+      port1.onmessage = next;
+      port2.postMessage(0);
+    });
+    const canvas = Object.assign(document.createElement('canvas'), {width: 320, height: 240});
+    const paint = canvas.getContext('2d');
+    const stream = canvas.captureStream(0);
+    const recorder = new MediaRecorder(stream, {mimeType: 'video/webm;codecs=vp8', videoBitsPerSecond: 8e6});
+    const parts = [];
+    recorder.ondataavailable = ({data}) => parts.push(data);
+    const ended = new Promise((resolve) => { recorder.onstop = resolve; });
+    recorder.start();
+    for (let frame = 0; frame < 20; frame++) {
+      const picture = paint.createImageData(320, 240);
+      for (let at = 0; at < picture.data.length; at += 4) {
+        const shade = Math.random() * 100;
+        picture.data.set(frame < 10 ? [155 + shade, shade, 0, 255] : [0, shade, 155 + shade, 255], at);
+      }
+      paint.putImageData(picture, 0, 0);
+      stream.getVideoTracks()[0].requestFrame();
+      const end = performance.now() + 100;
+      while (performance.now() < end) await tick();
+    }
+    recorder.stop();
+    await ended;
+    const body = new Blob(parts, {type: 'video/webm'});
+    const drive = (await (await fetch('hyper://localhost/?key=film', {method: 'POST'})).text()).trim();
+    await fetch(`${drive}index.html`, {method: 'PUT', body: '<h1>Film</h1>'});
+    const put = await fetch(`${drive}film.webm`, {method: 'PUT', body});
+    return [drive, put.status, body.size];
+"""
+WATCH = """
+    const video = Object.assign(document.createElement('video'), {src: 'film.webm', muted: true, preload: 'metadata'});
+    const event = (name) => new Promise((resolve, reject) => {
+      video.addEventListener(name, resolve, {once: true});
+      video.addEventListener('error', () => reject(new Error(video.error.message)), {once: true});
+    });
+    await event('loadeddata');
+    const canvas = Object.assign(document.createElement('canvas'), {width: 1, height: 1});
+    const paint = canvas.getContext('2d');
+    const colours = [];
+    // A recording does not say how long it is: whoever seeks past its end learns that, too.
+    for (const part of [1e6, 0.1, 0.9, 0.2]) {
+      const seeked = event('seeked');
+      video.currentTime = part * (Number.isFinite(video.duration) ? video.duration : 1);
+      await seeked;
+      paint.drawImage(video, 0, 0, 1, 1);
+      const [red, , blue] = paint.getImageData(0, 0, 1, 1).data;
+      colours.push(red > blue ? 'red' : 'blue');
+    }
+    return [colours, Number.isFinite(video.duration)];
+"""
+
+
+def test_a_film_that_one_browser_recorded_seeks_in_the_other(browsers: Callable[..., Product]) -> None:
+    ours, theirs = browsers(), browsers()
+    drive, status, size = ours.page(APP).evaluate(FILM, 60)
+    assert (status, size > 100_000) == (201, True)
+    assert theirs.page(drive).evaluate(WATCH, 60) == [["blue", "red", "blue", "red"], True]
+
+
 def test_shot_and_eval_load_peer_to_peer_pages(tmp_path: Path) -> None:
     """As commands: what the services of one command published, the browser of the next one shows."""
     site, profile = tmp_path / "site", tmp_path / "p"
