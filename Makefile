@@ -14,7 +14,7 @@ BOOTSTRAP = @$(PYTHON) -m tools.bootstrap
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: run test faults interop check venv dev vendor pins clean help
+.PHONY: run test faults load nightly interop check venv dev vendor pins clean help
 
 run: ## Open the browser (or, without a display, chat in the terminal)
 	$(BOOTSTRAP) run
@@ -29,6 +29,15 @@ test: ## Run all tests
 faults: ## Everything that goes wrong on purpose, as a table; ARGS=--long repeats much more
 	$(BOOTSTRAP) test
 	@exec $(BIN)/python -m tools.faults $(ARGS)
+
+load: ## Let 50 pages stream for ten minutes at once, and tell how it went
+	$(BOOTSTRAP) test
+	@PEERSKY_LONG=1 QT_QPA_PLATFORM=offscreen exec $(BIN)/python -m pytest -q tests/qt/test_load.py $(ARGS)
+
+nightly: ## The long forms: faults, fuzzing, load
+	$(MAKE) faults ARGS=--long
+	PEERSKY_LONG=1 $(BIN)/python -m pytest -q tests/fuzz
+	$(MAKE) load
 
 interop: ## Test against a real Ollama, which Go builds where it is there; nothing else needs it
 	$(BOOTSTRAP) test
