@@ -87,6 +87,11 @@ _SESSIONS: Final = """
 """
 _SAME: Final = " AND ".join(f"e.{name} = found.{name}" for name in ("origin", "app", "app_id", "session_id"))
 
+_LAST_MS: Final = """
+    SELECT MAX(at_ms) FROM entries
+    WHERE origin = :origin AND app = :app AND app_id = :app_id AND session_id = :session_id
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Partition:
@@ -174,6 +179,10 @@ class MemoryStore:
                     quota=self._quota_bytes,
                 )
             values = {"origin": owner.origin, "app": owner.app, **row}
+            if not entry.get("ts"):
+                # The computer's clock may have been set back since: what came later stands later all the same.
+                last = connection.execute(_LAST_MS, values).fetchone()[0]
+                values["at_ms"] = max(values["at_ms"], last or 0)
             names = ", ".join(values)
             places = ", ".join(f":{name}" for name in values)
             connection.execute(f"INSERT INTO entries ({names}) VALUES ({places})", values)  # noqa: S608 - our names
