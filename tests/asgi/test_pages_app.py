@@ -37,6 +37,7 @@ PAGES = [
     "peersky://p2p/",
     "peersky://p2p/ai-chat/",
     "peersky://p2p/llm-lab/",
+    "peersky://p2p/md/",
     "peersky://p2p/upload/",
 ]
 SETTINGS_API = "peersky://settings/api/settings"
