@@ -53,6 +53,7 @@ def test_state_settings_and_sites(lab: PagesLab) -> None:
     # What other tabs and pages do is seen without a reload.
     lab.node.state = "crash_loop"
     tab.until_text("#state", "crash_loop")
+    assert tab.run("return document.getElementById('start').checkVisibility()")
 
     assert tab.value("#p2p-cacheBytes") == "2000"
     tab.fill("#p2p-cacheBytes", "500.5")
