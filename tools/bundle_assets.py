@@ -74,6 +74,7 @@ FOLDERS = {
     "apps/llm-lab/vendor": ("codemirror",),
     "apps/md/vendor": ("codemirror", "diff", "dompurify", "highlight", "marked", "mathml", "qr"),
     "apps/upload/vendor": ("qr",),
+    "pages/about/vendor": ("dompurify", "marked"),
 }
 
 # Folder below tests/ -> what it gets: nothing of it is part of PeerSky.

@@ -72,6 +72,7 @@ THEN: Final = {
     """,
     "peersky://archive/": "await until(() => document.querySelector('.entry'));",
     "peersky://apps/": "await until(() => document.querySelector('.app h3'));",
+    "peersky://about/docs": "await until(() => document.querySelector('article h2'));",
     "peersky://about/": """
         await until(() => at('version').textContent.includes('Chromium'));
         document.querySelectorAll('details').forEach((details) => { details.open = true; });

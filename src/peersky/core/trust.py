@@ -45,7 +45,7 @@ INTERNAL_APIS: Final[dict[str, frozenset[str]]] = {
     ),
     "home": frozenset({"llm-status", "llm-enable", "downloads", "pinned", "app-icon"}),
     "apps": frozenset({"apps", "app-icon", "app-files", "app-zip", "app-export", "app-publish"}),
-    "about": frozenset({"about", "doctor", "licence"}),
+    "about": frozenset({"about", "doctor", "licence", "docs", "doc", "doc-image"}),
     "archive": frozenset({"ledger", "ledger-export", "ledger-qr"}),
     "logs": frozenset({"logs"}),
     "activity": frozenset({"activity", "activity-export"}),

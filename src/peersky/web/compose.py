@@ -38,6 +38,7 @@ from peersky.system.tasks import TaskOwner
 from peersky.web.about_api import AboutApi
 from peersky.web.activity_api import ActivityApi
 from peersky.web.apps_api import AppsApi, Forget, Publish
+from peersky.web.docs_api import DocsApi
 from peersky.web.imported_apps import ImportedApps
 from peersky.web.llm_app import make_llm_app
 from peersky.web.local_ai_api import LocalAiApi
@@ -49,6 +50,7 @@ from peersky.web.publish_lines import publish_lines
 from peersky.web.sites_api import SitesApi, site_summary
 
 ASSETS: Final = Path(peersky.__file__).parent / "assets"
+SOURCE: Final = Path(peersky.__file__).parents[2]
 OLLAMA_PORT: Final = parse_origin(OLLAMA_URL).port or 11434
 
 
@@ -235,7 +237,7 @@ def app_apis(store: AppStore, publish_app: Publish, forget: Forget, profile: Pro
     return {
         "apps": api.routes(),
         "home": api.home_routes(),
-        "about": AboutApi(ASSETS, profile.root).routes(),
+        "about": [*AboutApi(ASSETS, profile.root).routes(), *DocsApi(SOURCE).routes()],
     }
 
 

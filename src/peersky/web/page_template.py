@@ -58,6 +58,7 @@ PAGES: Final = (
     Page("archive", "/", "Archive", ("/archive.css",), "/archive.js"),
     Page("apps", "/", "Apps", ("/apps.css",), "/apps.js"),
     Page("about", "/", "About", ("/about.css",), "/about.js"),
+    Page("about", "/docs", "Documentation", ("/docs.css",), "/docs.js"),
     Page("logs", "/", "Logs", ("/logs.css",), "/logs.js"),
     Page("p2p", "/", "Built-in apps"),
 )

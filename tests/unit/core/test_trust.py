@@ -220,7 +220,7 @@ APIS_OF_EACH_HOST: Final = {
     },
     "home": {"llm-status", "llm-enable", "downloads", "pinned", "app-icon"},
     "apps": {"apps", "app-icon", "app-files", "app-zip", "app-export", "app-publish"},
-    "about": {"about", "doctor", "licence"},
+    "about": {"about", "doctor", "licence", "docs", "doc", "doc-image"},
     "archive": {"ledger", "ledger-export", "ledger-qr"},
     "activity": {"activity", "activity-export"},
     **{name: {name} for name in ("logs", "history", "bookmarks", "downloads")},
