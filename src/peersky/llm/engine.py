@@ -32,8 +32,10 @@ from peersky.core.sizes import size_text
 from peersky.core.sse import SseDecoder
 from peersky.llm.engine_watch import MEMORY_CHECK_S, HangWatch, MemoryWatch, RequestWatch
 from peersky.llm.gguf_head import GgufHead
+from peersky.llm.llama_words import llama_reason
 from peersky.llm.openai_stream import error_of
 from peersky.system.children import Child, ChildRefused, Launch, Log, State, Supervisor
+from peersky.system.memory import free_memory_bytes
 from peersky.system.tasks import TaskOwner
 
 NAME: Final = "The built-in engine"
@@ -77,16 +79,6 @@ class EngineOptions:
     header_timeout_s: float = 60.0
     silence_timeout_s: float = 120.0
     ready_timeout_s: float = 600.0
-
-
-def free_memory_bytes() -> int | None:
-    """Memory that can be had without pushing others out, in bytes; None where the system does not tell."""
-    try:
-        text = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:
-        return None
-    found = re.search(r"^MemAvailable:\s+(\d+) kB$", text, re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
 
 
 def projector_memory(size_bytes: int) -> int:
@@ -418,18 +410,3 @@ class Engine:
         if child.exited.done():
             how = self._supervisor.last_outcome.rstrip(".") if not child.stopping else NAME + " was stopped"
         return BackendFailed(f"{how} before the answer was finished. Ask again: it starts anew.", reason="interrupted")
-
-
-def llama_reason(stderr: tuple[str, ...]) -> str:
-    """The sentence in llama.cpp's error output that says why a model was not loaded; empty if there is none."""
-    first = ""
-    for line in stderr:
-        found = re.match(r"[\d.]*\s*E\s+(.*)", line)
-        if not found:
-            continue
-        text = re.sub(r"^(srv|cmn|slot|que)\s+", "", found[1])
-        text = re.sub(r"^\w+:\s+", "", text).strip()
-        if text.startswith("error loading model: ") and "failed to load model from" not in text:
-            return text.removeprefix("error loading model: ")
-        first = first or text
-    return first

@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from peersky.core.errors import InvalidRequest, NotFound
 from peersky.llm.download import Download
-from peersky.llm.engine import free_memory_bytes
+from peersky.system.memory import free_memory_bytes
 from peersky.web.event_stream import Report, Unsubscribe, event_stream
 from peersky.web.requests import json_object, text_of
 

@@ -19,8 +19,8 @@ from peersky.core.settings_schema import PROVIDERS, setting
 from peersky.llm.choice import KEY
 from peersky.llm.connections import Candidate
 from peersky.llm.downloads import Download
-from peersky.llm.engine import free_memory_bytes
 from peersky.llm.local_ai import DOWNLOADERS, LocalAi
+from peersky.system.memory import free_memory_bytes
 from peersky.system.settings_store import SettingsStore
 from peersky.web.event_stream import Report, Unsubscribe, event_stream, wants_events
 from peersky.web.requests import json_object, text_of

@@ -28,11 +28,13 @@ from peersky.core.errors import (
     NotEnoughMemory,
 )
 from peersky.llm import engine as engine_module
-from peersky.llm.engine import BATCH_TOKENS, NAME, Engine, EngineOptions, free_memory_bytes, llama_reason
+from peersky.llm.engine import BATCH_TOKENS, NAME, Engine, EngineOptions
 from peersky.llm.engine_watch import LOW_MEMORY_BYTES
 from peersky.llm.gguf_head import read_head
+from peersky.llm.llama_words import llama_reason
 from peersky.llm.openai_stream import OpenAIStream
 from peersky.system.children import RestartPolicy
+from peersky.system.memory import free_memory_bytes
 
 GIB = 1024**3
 PATIENCE_S = 30.0
