@@ -33,6 +33,8 @@ PAGES = [
     "peersky://settings/llm",
     "peersky://settings/llm/",
     "peersky://settings/memory",
+    "peersky://settings/sites",
+    "peersky://activity/",
     "peersky://logs/",
     "peersky://p2p/",
     "peersky://p2p/ai-chat/",

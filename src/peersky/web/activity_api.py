@@ -45,11 +45,13 @@ class ActivityApi:
         ]
 
     async def _read(self, request: Request) -> Response:
-        """``?search=&capability=&outcome=&before=`` → ``{entries, more, content}``; as a stream: ``{}`` at each
-        change."""
+        """``?search=&capability=&outcome=&before=`` → ``{entries, more, content}``; as a stream: ``{}`` at its
+        beginning and at each change."""
         if wants_events(request):
 
             def subscribe(report: Report) -> Unsubscribe:
+                # At once, too: what came between the page's first look and this is not missed.
+                report("changed", {})
                 return self._records.subscribe(lambda: report("changed", {}))
 
             return event_stream(subscribe)

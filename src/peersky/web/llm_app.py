@@ -13,7 +13,7 @@ import logging
 import secrets
 import struct
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -136,15 +136,17 @@ def _until_gone(work: Callable[[Send], Coroutine[Any, Any, None]]) -> ASGIApp:
     return reply
 
 
-async def _send_json(send: Send, status: int, value: Any) -> None:
+async def _send_json(send: Send, status: int, value: Any, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    await send({"type": "http.response.start", "status": status, "headers": _JSON})
+    await send({"type": "http.response.start", "status": status, "headers": [*_JSON, *more]})
     await send({"type": "http.response.body", "body": body})
 
 
 async def _send_error(send: Send, error: Exception) -> None:
     shown = _shown(error)
-    await _send_json(send, shown.http_status, {"error": shown.as_object()})
+    told = shown.as_object()
+    wait = [(b"retry-after", str(told["retryAfter"]).encode())] if "retryAfter" in told else []
+    await _send_json(send, shown.http_status, {"error": told}, wait)
 
 
 def _shown(error: Exception) -> PeerSkyError:

@@ -53,13 +53,15 @@ PAGES: Final = (
     Page("home", "/", "", ("/home.css",), "/home.js", bar=False),
     Page("settings", "/", "General", ("/settings.css",), "/general.js"),
     Page("settings", "/llm", "Local AI", ("/settings.css",), "/llm.js"),
+    Page("settings", "/sites", "Sites", ("/settings.css", "/sites.css"), "/sites.js"),
     Page("settings", "/memory", "Memory", ("/settings.css",), "/memory.js"),
     Page("settings", "/p2p", "Peer-to-peer", ("/settings.css", "/p2p.css"), "/p2p.js"),
     Page("archive", "/", "Archive", ("/archive.css",), "/archive.js"),
     Page("apps", "/", "Apps", ("/apps.css",), "/apps.js"),
     Page("about", "/", "About", ("/about.css",), "/about.js"),
     Page("about", "/docs", "Documentation", ("/docs.css",), "/docs.js"),
-    Page("logs", "/", "Logs", ("/logs.css",), "/logs.js"),
+    Page("activity", "/", "Activity", ("peersky://assets/table.css",), "/activity.js"),
+    Page("logs", "/", "Logs", ("peersky://assets/table.css",), "/logs.js"),
     Page("p2p", "/", "Built-in apps"),
 )
 

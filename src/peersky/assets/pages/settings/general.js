@@ -1,4 +1,4 @@
-// peersky://settings/: the settings of the browser and of trust, generated from their declarations.
+// peersky://settings/: the settings of the browser, generated from their declarations.
 
 import { collect, field, save, showNotices } from "./fields.js";
 
@@ -9,10 +9,8 @@ let settings = [];
 function show(reply) {
   settings = reply.settings;
   showNotices(reply.notices);
-  for (const group of ["browser", "trust"]) {
-    const own = settings.filter((setting) => setting.key.startsWith(`${group}.`));
-    document.getElementById(group).replaceChildren(...own.map(field));
-  }
+  const own = settings.filter((setting) => setting.key.startsWith("browser."));
+  document.getElementById("browser").replaceChildren(...own.map(field));
   form.setAttribute("aria-busy", "false");
 }
 
