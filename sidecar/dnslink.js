@@ -11,7 +11,7 @@ export class DnsLink {
   #records;
   #fresh = new Map();
 
-  /** `resolver`: address of a DNS-over-HTTPS service that speaks JSON; "" asks the system. */
+  /** `resolver`: address of a DNS-over-HTTPS service that speaks JSON; "" asks the system, null nobody. */
   constructor(resolver, records) {
     this.#resolver = resolver;
     this.#records = records;
@@ -41,6 +41,7 @@ export class DnsLink {
   }
 
   async #ask(name) {
+    if (this.#resolver === null) throw new Error("No name is asked for.");
     if (!this.#resolver) return (await resolveTxt(name)).map((chunks) => chunks.join(""));
     const url = new URL(this.#resolver);
     url.searchParams.set("name", name);

@@ -20,7 +20,9 @@ const PRIVATE = /^(?:10\.|127\.|169\.254\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\
 function dhtOptions({ listen, hyperBootstrap, hyperPort }) {
   const options = hyperPort ? { port: hyperPort } : {};
   if (listen === "loopback") return { ...options, host: LOOPBACK, bootstrap: hyperBootstrap, firewalled: false };
-  if (listen === "lan") return { ...options, bootstrap: hyperBootstrap, firewalled: false };
+  if (listen === "lan") {
+    return { ...options, bootstrap: hyperBootstrap.filter((address) => PRIVATE.test(address)), firewalled: false };
+  }
   if (hyperBootstrap.length) options.bootstrap = hyperBootstrap;
   if (listen === "nowhere") options.ephemeral = true; // answers for nobody in the DHT
   return options;

@@ -40,7 +40,7 @@ export async function openHyper({ config, log, grew }) {
     replicate: (connection) => corestore.replicate(connection),
     log,
   });
-  const dnsLink = new DnsLink(config.dnsResolver, records);
+  const dnsLink = new DnsLink(config.dnsResolver || (config.listen === "loopback" ? null : ""), records);
   const lookupMs = config.lookupSeconds * 1000;
   const drives = new Drives({ corestore, network, records, dnsLink, lookupMs, log, grew });
   return new Hyper({ config, storage, spoolFolder, corestore, records, network, drives, log });

@@ -42,15 +42,17 @@ class Scene:
 
     Attributes:
         llm: the block of settings.
-        url: of the page.
+        url: of the page, or what makes it in the running browser.
         steps: bodies of async functions, run one after the other in the page; a function gets the browser's runtime.
         size: of the window, in pixels.
+        p2p: further settings of the block ``p2p``. The node stays on loopback.
     """
 
     llm: dict[str, Any]
-    url: str
+    url: str | Callable[[Runtime], str]
     steps: list[Step] = field(default_factory=list)
     size: tuple[int, int] = (800, 700)
+    p2p: dict[str, Any] = field(default_factory=dict)
 
 
 def until(condition: str) -> str:

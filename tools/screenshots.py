@@ -4,7 +4,7 @@
     .venv/bin/python -m tools.screenshots light home   # one
 
 Looks at the real program on a profile of its own: the real window, the real pages, an answer of the starter model.
-What needs servers is in screenshot_scenes.py, and taken in one width alone.
+What needs servers or peers is in screenshot_scenes.py and screenshot_p2p.py, and taken in one width alone.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools.screenshot_p2p import P2P_SCENES
 from tools.screenshot_scenes import SCENES, Scene
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ PICTURES: dict[str, tuple[dict[str, object], str, str]] = {
         """,
     ),
 }
+EVERY_SCENE = {**SCENES, **P2P_SCENES}
 # What still loads says so, and Chromium hands its picture over a little later.
 SETTLED = """
     await document.fonts.ready;
@@ -134,7 +136,7 @@ def main(arguments: list[str]) -> int:
         return 0
     IMAGES.mkdir(parents=True, exist_ok=True)
     for scheme in ("light", "dark"):
-        for picture in (*PICTURES, *SCENES):
+        for picture in (*PICTURES, *EVERY_SCENE):
             subprocess.run([sys.executable, "-m", "tools.screenshots", scheme, picture], check=True, cwd=ROOT)
             print(f"{picture}, {scheme}")
     return 0
@@ -143,8 +145,8 @@ def main(arguments: list[str]) -> int:
 @contextmanager
 def scene_of(picture: str) -> Iterator[tuple[Scene, dict[int, int]]]:
     """What one picture shows, and its sizes."""
-    if picture in SCENES:
-        with SCENES[picture]() as scene:
+    if picture in EVERY_SCENE:
+        with EVERY_SCENE[picture]() as scene:
             yield scene, dict([scene.size])
     else:
         llm, url, script = PICTURES[picture]
@@ -172,7 +174,8 @@ def _take(scheme: str, picture: str, scene: Scene, sizes: dict[int, int]) -> Non
     application = create_application(headless=True, on_error=print, dark=scheme == "dark")
     with tempfile.TemporaryDirectory() as folder:
         profile = open_profile(Path(folder))
-        settings = {"llm": scene.llm, "browser": {"colorScheme": scheme}}
+        p2p = {"listen": "loopback", "lookupSeconds": 2, **scene.p2p}
+        settings = {"llm": scene.llm, "browser": {"colorScheme": scheme}, "p2p": p2p}
         profile.settings_file.write_text(json.dumps(settings), encoding="utf-8")
         prompts, notifier = WindowPrompts(), DesktopNotifier([])
         runtime = Runtime(profile, prompts, notifier)
@@ -183,7 +186,7 @@ def _take(scheme: str, picture: str, scene: Scene, sizes: dict[int, int]) -> Non
         assert isinstance(tab.page, PeerSkyPage)
         driver = PageDriver(tab.page)
         window.resize(*next(iter(sizes.items())))
-        driver.load(scene.url)
+        driver.load(scene.url if isinstance(scene.url, str) else scene.url(runtime))
         for step in scene.steps:
             if isinstance(step, str):
                 driver.evaluate(step, 120)

@@ -208,7 +208,7 @@ _SETTINGS: Final = (
         "llm.hangTimeout",
         60,
         "How long the built-in engine may show neither a word nor progress until the window says that it may hang.",
-        5,
+        1,
         86_400,
         "s",
     ),
@@ -275,7 +275,8 @@ _SETTINGS: Final = (
     Setting(
         "p2p.listen",
         "everywhere",
-        "From where other peers can reach this computer; nowhere: it fetches and publishes, but takes no connections.",
+        "From where other peers can reach this computer; lan: none outside the local network is asked, either; "
+        "nowhere: it fetches and publishes, but takes no connections.",
         choices=("everywhere", "lan", "loopback", "nowhere"),
     ),
     Setting(
