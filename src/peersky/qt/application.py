@@ -16,7 +16,7 @@ from peersky.qt.schemes import register_schemes
 from peersky.qt.theme import prepare_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
 # Requests that Chromium would make on its own account: none of them is the user's.
@@ -73,7 +73,7 @@ def create_application(*, headless: bool, on_error: Callable[[str], None], dark:
         flags += ["--disable-gpu", "--log-level=3", f"--blink-settings=preferredColorScheme={0 if dark else 1}"]
     else:
         prepare_environment()
-    os.environ[_FLAGS] = " ".join([*flags, *os.environ.get(_FLAGS, "").split()])
+    os.environ[_FLAGS] = merged([*flags, *os.environ.get(_FLAGS, "").split()])
     _hook_exceptions(on_error)
     register_schemes()
     # Without it, QtWebEngineWidgets (the window's views) can no longer be imported once the application exists.
@@ -83,6 +83,19 @@ def create_application(*, headless: bool, on_error: Callable[[str], None], dark:
     application.setApplicationName("PeerSky")
     application.setApplicationDisplayName("PeerSky")
     return application
+
+
+def merged(switches: Sequence[str]) -> str:
+    """Chromium's switches as one line. Of two lists of features it would take the last alone, so they become one."""
+    features: dict[str, list[str]] = {}
+    others = []
+    for switch in switches:
+        name, _, value = switch.partition("=")
+        if name in ("--enable-features", "--disable-features"):
+            features.setdefault(name, []).append(value)
+        else:
+            others.append(switch)
+    return " ".join([*others, *(f"{name}={','.join(values)}" for name, values in features.items())])
 
 
 def remote_debugging_port(environment: Mapping[str, str]) -> int | None:
