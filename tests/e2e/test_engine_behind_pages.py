@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -125,6 +126,28 @@ def test_the_engine_dies_in_mid_answer(product: Callable[..., Product], half: Pa
     text = page.evaluate("return await window.llm.complete('hi', {maxTokens: 3})", 60)
     assert isinstance(text, str)
     assert text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="stops a process for a while")
+@pytest.mark.fault(
+    "Engine hangs while a page reads its answer: told, stopped by hand, and the next question is answered"
+)
+def test_the_engine_hangs_in_mid_answer(product: Callable[..., Product], half: Path) -> None:
+    one = product(half, contextLength=2048, hangTimeout=1)
+    told: list[str] = []
+    one.runtime.activity.engine_hangs.connect(told.append)
+    page = one.page(APP)
+    page.evaluate(START.replace("CONTENT", "'hi'"))
+    assert wait_until(lambda: page.evaluate("return window.pieces") > 2, 60, None)
+    os.kill(engine(one).pid, signal.SIGSTOP)
+    assert wait_until(lambda: bool(told) and "neither a word nor progress for 1 s" in told[-1], 30, None)
+    assert page.evaluate("return window.ended") is None
+    one.runtime.kill_engine()
+    assert wait_until(lambda: page.evaluate("return window.ended") == "NetworkError", 10, None)
+    assert wait_until(lambda: told[-1] == "", 10, None)
+    one.runtime.settings.change({"llm.hangTimeout": 60})
+    assert page.evaluate("return await window.llm.complete('hi', {maxTokens: 3})", 60)
+    assert one.log("child.died") == []
 
 
 def test_two_pages_stream_at_once(product: Callable[..., Product], half: Path) -> None:
