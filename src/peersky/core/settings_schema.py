@@ -275,7 +275,8 @@ _SETTINGS: Final = (
     Setting(
         "p2p.listen",
         "everywhere",
-        "From where other peers can reach this computer; nowhere: it fetches and publishes, but takes no connections.",
+        "From where other peers can reach this computer; lan: none outside the local network is asked, either; "
+        "nowhere: it fetches and publishes, but takes no connections.",
         choices=("everywhere", "lan", "loopback", "nowhere"),
     ),
     Setting(
