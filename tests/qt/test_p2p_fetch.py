@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -200,6 +201,25 @@ LACKING = """
       webm: plays('video/webm; codecs="vp9,opus"'), av1: plays('video/webm; codecs="av01.0.05M.08"'),
       mp3: plays('audio/mpeg')};
 """
+
+
+@pytest.mark.parametrize("way", ["fetch", "xhr"])
+def test_a_large_body_that_fills_the_disk_is_507(
+    page: PageDriver, echo: EchoApp, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr("peersky.web.uploads.shutil.disk_usage", lambda _folder: SimpleNamespace(free=1000))
+    send = {
+        "fetch": "const r = await fetch('/echo', {method: 'PUT', body}); return [r.status, await r.text()];",
+        "xhr": """
+            const request = new XMLHttpRequest();
+            request.open('PUT', '/echo');
+            await new Promise((done) => { request.onloadend = done; request.send(body); });
+            return [request.status, request.responseText];
+        """,
+    }
+    refused = [507, "The disk is too full for this upload; free some space and try again."]
+    assert page.evaluate("const body = new Blob([new Uint8Array(9e6)]);" + send[way]) == refused
+    assert echo.requests == []
 
 
 def test_reloading_asks_for_the_newest_and_following_a_link_does_not(page: PageDriver, echo: EchoApp) -> None:
