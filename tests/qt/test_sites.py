@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PyQt6.QtCore import Qt
 
 from peersky.core.chat import ChatRequest
 from peersky.core.errors import NotAllowed
 from peersky.core.origins import parse_origin
 from peersky.core.trust import Decision
+from peersky.qt.address_bar import Sign
+from peersky.qt.browser_window import BrowserWindow
+from peersky.qt.site_panel import CHOICES, RIGHTS, SitePanel
 from tests.qt.pages_lab import PagesLab, Tab
+from tests.qt.window_host import KEYBOARD, Site, WindowHost, open_page, until
 
 ON = {"llm.enabled": True, "llm.provider": "builtin", "llm.model": "other"}
 SITE = "hyper://abc"
@@ -150,3 +155,74 @@ def test_activity_appears_as_it_happens_and_is_cleared(lab: PagesLab) -> None:
     tab.click("#confirm-clear")
     tab.until_text("#empty", "Nothing yet")
     assert tab.page.console == []
+
+
+# The panel
+
+
+def panel_of(window: BrowserWindow) -> SitePanel:
+    window.address.sign_button.click()
+    panel = window.site_panel
+    assert panel is not None
+    until(panel.isVisible, "the panel")
+    return panel
+
+
+def choose(panel: SitePanel, capability: str, choice: str) -> None:
+    """Choose as a person does with the keyboard."""
+    box = panel.choices[capability]
+    box.setFocus()
+    KEYBOARD.keyClick(box, Qt.Key.Key_Home)
+    for _ in range(list(CHOICES).index(choice)):
+        KEYBOARD.keyClick(box, Qt.Key.Key_Down)
+
+
+def test_the_sign_opens_what_the_site_may_do_and_used(window: BrowserWindow, host: WindowHost, site: Site) -> None:
+    host.settings.change({"llm.enabled": True, "llm.provider": "builtin"})
+    open_page(window, site.url("/", "localhost"), "First")
+    origin = f"http://localhost:{site.port}"
+    panel = panel_of(window)
+    assert panel.accessibleName() == f"What {origin} may do"
+    assert [box.accessibleName() for box in panel.choices.values()] == list(RIGHTS.values())
+    assert [box.currentText() for box in panel.choices.values()] == [
+        *("As usual (allowed)", "As usual (allowed)", "As usual (asks first)", "As usual (asks first)")
+    ]
+    assert panel.used.text() == "Today: 3 questions, 1,234 tokens, 5 seconds."
+    assert not panel.services.isVisible()
+    assert panel.limits.text() == "Its limits: 4 answers at once, 60,000 tokens a minute."
+    host.permissions.decide(origin, "cloud", Decision.ALLOW, target="https://cloud.example")
+    until(lambda: panel.services.text() == "It may ask https://cloud.example.", "the service")
+    choose(panel, "memory", "Block until PeerSky closes")
+    until(lambda: panel.choices["memory"].currentText() == "Block until PeerSky closes", "the choice")
+    assert [(one.capability, one.decision, one.for_good) for one in host.permissions.all()][-1] == (
+        *("memory", Decision.BLOCK),
+        False,
+    )
+    KEYBOARD.keyClick(panel, Qt.Key.Key_Escape)
+    until(lambda: not window.findChildren(SitePanel), "the panel is gone")
+
+
+def test_a_site_is_blocked_and_unblocked_from_the_panel(window: BrowserWindow, host: WindowHost, site: Site) -> None:
+    host.settings.change({"llm.enabled": True, "llm.provider": "builtin"})
+    open_page(window, site.url("/", "localhost"), "First")
+    panel = panel_of(window)
+    panel.block_button.click()
+    until(lambda: window.address.sign is Sign.BLOCKED, "the sign")
+    assert window.address.sign_button.text() == "AI blocked"
+    assert {box.currentText() for box in panel.choices.values()} == {"Block"}
+    panel.block_button.click()
+    until(lambda: window.address.sign is Sign.READY, "the sign")
+    assert panel.block_button.text() == "&Block this site"
+    panel.sites_button.click()
+    until(lambda: any(tab.address == "peersky://settings/sites" for tab in window.tabs), "the page of all sites")
+
+
+def test_the_services_know_which_pages_are_seen(window: BrowserWindow, host: WindowHost, site: Site) -> None:
+    open_page(window, site.url("/", "localhost"), "First")
+    until(lambda: [str(one) for one in host.shown[-1]] == [f"http://localhost:{site.port}"], "the page")
+    window.open_tab("peersky://home/")
+    until(lambda: [str(one) for one in host.shown[-1]] == ["peersky://home"], "the tab in front")
+    window.select_tab(0)
+    until(lambda: [str(one) for one in host.shown[-1]] == [f"http://localhost:{site.port}"], "the first tab")
+    window.showMinimized()
+    until(lambda: host.shown[-1] == frozenset(), "nothing is seen")

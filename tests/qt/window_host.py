@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from PyQt6.QtCore import QObject, QPoint, Qt
@@ -14,8 +15,11 @@ from PyQt6.QtTest import QTest
 from peersky.qt.driver import wait_until
 from peersky.qt.publishing import Publishing, Wanted
 from peersky.qt.runtime import Activity
+from peersky.system.permissions import SitePermissions
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
+from peersky.system.site_records import Used
+from peersky.web.sites_api import rights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +27,8 @@ if TYPE_CHECKING:
     from PyQt6.QtWebEngineCore import QWebEngineProfile
     from PyQt6.QtWidgets import QWidget
 
-    from peersky.core.trust import Policy
+    from peersky.core.origins import Origin
+    from peersky.core.trust import Decision, Policy
     from peersky.llm.downloads import Download
     from peersky.qt.page import PeerSkyPage
     from peersky.qt.tab import Tab
@@ -60,6 +65,9 @@ class WindowHost:
         self.activity = Activity()
         self.settings = SettingsStore(folder / "settings.json", SecretStore(folder / "secrets.json"))
         self.settings.subscribe(self.activity.settings_changed.emit)
+        self.permissions = SitePermissions(folder / "permissions.json")
+        self.permissions.subscribe(self.activity.site_changed.emit)
+        self.shown: list[frozenset[Origin]] = []
         self.stopped: list[str] = []
         self.downloads: list[Download] = []
         self.steps: list[tuple[str, str]] = []
@@ -73,13 +81,32 @@ class WindowHost:
         return self._world.profile.qt
 
     def policy(self) -> Policy:
-        return self._world.policy
+        return replace(self._world.policy, decisions=self.permissions.policy().decisions)
 
     def new_page(self, parent: QObject | None = None) -> PeerSkyPage:
         return self._world.profile.new_page(parent)
 
     def stop_generation(self, origin: str) -> None:
         self.stopped.append(origin)
+
+    def site(self, origin: Origin) -> dict[str, Any]:
+        return {
+            "rights": rights(origin, self.permissions.policy(), self.permissions.all()),
+            "today": Used(3, 1000, 234, 5.2).as_object(),
+            "limits": {"parallel": 4, "waiting": 64, "tokens_per_minute": 60_000, "tokens_per_day": 0},
+        }
+
+    def decide_site(self, origin: str, capability: str, decision: Decision | None, for_good: bool) -> None:
+        self.permissions.decide(origin, capability, decision, for_good=for_good)
+
+    def block_site(self, origin: str) -> None:
+        self.permissions.block(origin)
+
+    def unblock_site(self, origin: str) -> None:
+        self.permissions.forget(origin)
+
+    def show_pages(self, origins: frozenset[Origin]) -> None:
+        self.shown.append(origins)
 
     def model_downloads(self) -> list[Download]:
         return self.downloads

@@ -33,6 +33,8 @@ class Sign(enum.Enum):
     """It cannot use it."""
     OFF = enum.auto()
     """It could, but local AI is off."""
+    BLOCKED = enum.auto()
+    """It could, but the user blocked it."""
     READY = enum.auto()
     BUSY = enum.auto()
     """It is using it now."""
@@ -182,6 +184,9 @@ class AddressBar(QFrame):
             case Sign.OFF:
                 button.setText("AI off")
                 label = "Local AI is off; this page could use it"
+            case Sign.BLOCKED:
+                button.setText("AI blocked")
+                label = "You blocked this page from your model"
             case Sign.READY:
                 button.setText(f"AI at {service}" if service else "AI")
                 label = f"This page can use your model {model}"
@@ -192,7 +197,7 @@ class AddressBar(QFrame):
                 pass
         button.setAccessibleName(label)
         button.setToolTip(label)
-        self._set_flag(button, "off", sign is Sign.OFF)
+        self._set_flag(button, "off", sign in (Sign.OFF, Sign.BLOCKED))
         self._paint_icons()
 
     @property
@@ -225,7 +230,9 @@ class AddressBar(QFrame):
         color = QColor(colors.danger) if insecure else text
         self.connection_button.setIcon(icon(_CONNECTION_ICONS[self._connection], color))
         self.link_button.setIcon(icon("link", text))
-        self.sign_button.setIcon(icon("model", QColor(colors.muted if self._sign is Sign.OFF else colors.model)))
+        self.sign_button.setIcon(
+            icon("model", QColor(colors.muted if self._sign in (Sign.OFF, Sign.BLOCKED) else colors.model))
+        )
         self.stop_button.setIcon(icon("stop-answer", QColor(colors.danger)))
 
     def changeEvent(self, event: QEvent | None) -> None:

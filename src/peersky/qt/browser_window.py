@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QPoint, Qt
+from PyQt6.QtCore import QEvent, QPoint, Qt
 from PyQt6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PyQt6.QtWebEngineCore import QWebEngineNewWindowRequest
 from PyQt6.QtWidgets import (
@@ -28,7 +28,8 @@ from peersky.qt.icons import IconButton
 from peersky.qt.link_dialog import LinkDialog
 from peersky.qt.menus import CONNECTIONS, add_tab_numbers, copy_text, make_actions, make_menu, make_panel
 from peersky.qt.model_downloads import ModelDownloadsBar
-from peersky.qt.model_sign import model_text, page_origin, service_host, sign_for
+from peersky.qt.model_sign import model_text, page_origin, service_host, sign_for, sign_sentences
+from peersky.qt.site_panel import SITES, SitePanel, is_site
 from peersky.qt.tab import Tab
 from peersky.qt.tab_strip import TabStrip
 from peersky.qt.theme import current_colors, style_sheet
@@ -51,6 +52,7 @@ class BrowserWindow(QMainWindow):
         self.commands = Commands(self)
         self._closing: set[Tab] | None = None
         self._answered = False
+        self.site_panel: SitePanel | None = None
         self._build()
         self._connect()
         self.apply_style()
@@ -256,6 +258,7 @@ class BrowserWindow(QMainWindow):
         self.address.show_connection(connection_of(tab.address))
         self.address.show_zoom(tab.zoom)
         self.refresh_sign()
+        self.browser.tell_shown()
         history = tab.page.history()
         self.back_button.setEnabled(history is not None and history.canGoBack())
         self.forward_button.setEnabled(history is not None and history.canGoForward())
@@ -335,23 +338,35 @@ class BrowserWindow(QMainWindow):
         self.menu.popup(QPoint(corner.x() - self.menu.sizeHint().width(), corner.y()))
 
     def _open_sign_panel(self) -> None:
-        sign, origin = self.sign(), str(self.origin())
-        if sign is Sign.OFF:
-            sentences = ["Local AI is off.", f"{origin} could use your model if you turn it on."]
-        else:
-            settings = self.browser.host.settings
-            service = service_host(settings)
-            sentences = [
-                f"{origin} may ask your model.",
-                f"Model: {model_text(settings)}",
-                "It does not see your files or what other sites asked.",
-            ]
-            if service:
-                sentences.insert(2, f"What it asks leaves this computer: it goes to {service}.")
+        sign, origin = self.sign(), self.origin()
+        sentences = sign_sentences(sign, origin, self.browser.host.settings)
+        if is_site(origin):
+            self._open_site_panel(origin, sentences, busy=sign is Sign.BUSY)
+            return
         entries = {"&Local AI settings": self.commands.llm_settings}
         if sign is Sign.BUSY:
             entries = {"&Stop the answer": self._stop_answer, **entries}
         self._pop_up(make_panel(self, sentences, entries), self.address.sign_button)
+
+    def _open_site_panel(self, origin: Origin, sentences: list[str], *, busy: bool) -> None:
+        host, site = self.browser.host, str(origin)
+        panel = SitePanel(self, site, sentences, busy=busy)
+        panel.show_site(host.site(origin))
+        panel.decided.connect(lambda *decided: host.decide_site(site, *decided))
+        panel.block_wanted.connect(lambda: host.block_site(site))
+        panel.forget_wanted.connect(lambda: host.unblock_site(site))
+        panel.stop_wanted.connect(lambda: host.stop_generation(site))
+        panel.settings_wanted.connect(self.commands.llm_settings)
+        panel.sites_wanted.connect(lambda: self.open_url(SITES))
+
+        def changed(about: str) -> None:
+            if about == site:
+                panel.show_site(host.site(origin))
+
+        connection = host.activity.site_changed.connect(changed)
+        panel.finished.connect(lambda: host.activity.site_changed.disconnect(connection))
+        self.site_panel = panel
+        panel.open_below(self.address.sign_button)
 
     def _open_connection_panel(self) -> None:
         address = self.tab.address if self.tab is not None else ""
@@ -400,6 +415,11 @@ class BrowserWindow(QMainWindow):
             self.tab.leave_full_screen()
         # At once: a page that is closed has no time to say that it left.
         self.page_full_screen.end()
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.WindowStateChange:
+            self.browser.tell_shown()
 
     # Closing
 

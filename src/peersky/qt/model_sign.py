@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from peersky.core.address import is_loopback
 from peersky.core.origins import Origin, parse_origin
 from peersky.core.settings_schema import STARTER_MODEL
-from peersky.core.trust import Answer, UseModel, may
+from peersky.core.trust import Answer, UseModel, is_trusted, may
 from peersky.qt.address_bar import Sign
 
 if TYPE_CHECKING:
@@ -24,11 +24,24 @@ def sign_for(origin: Origin, policy: Policy, *, enabled: bool, busy: int) -> Sig
         enabled: local AI is on.
         busy: how many questions of this origin run or wait.
     """
-    if may(origin, UseModel(), origin, policy) is not Answer.YES:
-        return Sign.NONE
+    if may(origin, UseModel(), origin, policy) is Answer.NO:
+        return Sign.BLOCKED if is_trusted(origin, policy) else Sign.NONE
     if busy > 0:
         return Sign.BUSY
     return Sign.READY if enabled else Sign.OFF
+
+
+def sign_sentences(sign: Sign, origin: Origin, settings: SettingsStore) -> list[str]:
+    """What is said below the sign of a page."""
+    if sign is Sign.OFF:
+        return ["Local AI is off.", f"{origin} could use your model if you turn it on."]
+    if sign is Sign.BLOCKED:
+        return [f"You blocked {origin} from your model."]
+    service = service_host(settings)
+    sentences = [f"{origin} may ask your model.", f"Model: {model_text(settings)}"]
+    if service:
+        sentences.append(f"What it asks leaves this computer: it goes to {service}.")
+    return [*sentences, "It does not see your files or what other sites asked."]
 
 
 def page_origin(address: str) -> Origin:

@@ -6,6 +6,7 @@ QApplication must exist (:func:`peersky.qt.application.create_application`).
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from peersky.core.errors import NotFound
+from peersky.core.errors import NotFound, PeerSkyError
 from peersky.core.origins import parse_origin
+from peersky.core.trust import SITE_CAPABILITIES
 from peersky.qt.application import remote_debugging_port
 from peersky.qt.profile import WebProfile
 from peersky.qt.publishing import Publishing
@@ -27,14 +29,14 @@ from peersky.web.compose import Services, open_services
 from peersky.web.control import ControlServer
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from concurrent.futures import Future
 
     from PyQt6.QtWebEngineCore import QWebEngineProfile
 
     from peersky.core.origins import Origin
     from peersky.core.reach import Closed
-    from peersky.core.trust import Policy
+    from peersky.core.trust import Decision, Policy
     from peersky.llm.downloads import Download
     from peersky.qt.page import PeerSkyPage
     from peersky.qt.publishing import Wanted
@@ -53,6 +55,9 @@ class Activity(QObject):
 
     changed = pyqtSignal(str, int)
     """A serialised origin, and how many questions of it run or wait."""
+
+    site_changed = pyqtSignal(str)
+    """The user decided something about this serialised origin."""
 
     settings_changed = pyqtSignal(object)
     """Keys of the settings that changed (a frozenset)."""
@@ -110,7 +115,9 @@ class Runtime:
             _log.error,
             self._closed_servers,
         )
+        self._blocked = self.policy().blocked
         self.activity.settings_changed.connect(self._apply_settings)
+        self.activity.site_changed.connect(self._apply_decision)
         self._unsubscribe = self.settings.subscribe(self.activity.settings_changed.emit)
 
     async def _open(self, prompts: PromptPort | None, notify: NotifyPort | None) -> Services:
@@ -118,6 +125,7 @@ class Runtime:
         self._control = ControlServer(services, "browser", self.activity.open_requested.emit)
         services.bridge.subscribe(lambda origin, count: self.activity.changed.emit(str(origin), count))
         services.downloads.subscribe(self.activity.download_changed.emit)
+        services.permissions.subscribe(self.activity.site_changed.emit)
         services.builtin.on_hang = self.activity.engine_hangs.emit
         services.p2p.lookups.subscribe(self.activity.lookup_changed.emit)
         node = services.p2p.node
@@ -158,6 +166,53 @@ class Runtime:
 
         self._services_thread.submit(stop(parse_origin(origin)), "stop")
 
+    def site(self, origin: Origin) -> Mapping[str, Any]:
+        """What the window shows of a site: see :meth:`peersky.web.compose.Services.site`."""
+
+        async def told() -> Mapping[str, Any]:
+            await self.services.records.load()
+            return self.services.site(origin)
+
+        return self.call(told()).result()
+
+    def decide_site(self, origin: str, capability: str, decision: Decision | None, for_good: bool) -> None:
+        """Let a site do something, or not; None: as the table of rights says. See :class:`SitePermissions`."""
+        permissions = self.services.permissions
+        self._change_site(lambda: permissions.decide(origin, capability, decision, for_good=for_good))
+
+    def block_site(self, origin: str) -> None:
+        """Take everything from a site."""
+        self._change_site(lambda: self.services.permissions.block(origin))
+
+    def unblock_site(self, origin: str) -> None:
+        """What was decided about a site counts no more; its limits stay."""
+
+        def unblock() -> None:
+            for capability in SITE_CAPABILITIES:
+                self.services.permissions.decide(origin, capability, None)
+
+        self._change_site(unblock)
+
+    def _change_site(self, change: Callable[[], None]) -> None:
+        """Away from the main thread: it waits for the disk."""
+
+        async def work() -> None:
+            try:
+                await asyncio.to_thread(change)
+            except PeerSkyError as error:
+                # It counts until PeerSky is closed.
+                _log.error("What may be done by a site was not stored: %s", error.message)
+
+        self._services_thread.submit(work(), "site")
+
+    def show_pages(self, origins: frozenset[Origin]) -> None:
+        """Whose pages the user looks at: their questions go first."""
+
+        async def show() -> None:
+            self.services.bridge.show_pages(origins)
+
+        self._services_thread.submit(show(), "pages")
+
     def model_downloads(self) -> Sequence[Download]:
         """All downloads of models."""
 
@@ -192,6 +247,11 @@ class Runtime:
         return Publishing(
             self._services_thread, lambda: self.services.p2p.publish(Path(wanted.path), wanted.to, wanted.name)
         )
+
+    def _apply_decision(self, _origin: str) -> None:
+        if self._blocked != (blocked := self.policy().blocked):
+            self._blocked = blocked
+            self.web.refresh_scripts()
 
     def _apply_settings(self, keys: frozenset[str]) -> None:
         if "trust.allowlist" in keys:

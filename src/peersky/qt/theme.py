@@ -143,6 +143,10 @@ def style_sheet(colors: Colors) -> str:
     #errorPanel {{ background: {colors.field}; }}
     #errorTitle {{ font-size: 22px; font-weight: 600; }}
     #errorHint, #errorCode, #publishHint {{ color: {colors.muted}; }}
+    #sitePanel {{ background: {colors.field}; border: 1px solid {colors.line}; }}
+    #sitePanel QLabel {{ color: {colors.text}; }}
+    #sitePanel #publishHint {{ color: {colors.muted}; }}
+    #panelTitle {{ font-weight: 600; }}
     #publishHeading {{ font-weight: 600; }}
     #publishError {{ color: {colors.danger}; }}
     QTabBar {{ background: {colors.hover}; }}

@@ -71,6 +71,7 @@ class Browser(QObject):
         self.windows: list[BrowserWindow] = []
         self._closed: list[tuple[str, QByteArray]] = []
         self._busy: dict[str, int] = {}
+        self._shown: frozenset[Origin] = frozenset()
         self._quitting = False
         self._prompts = prompts
         application = QApplication.instance()
@@ -80,6 +81,7 @@ class Browser(QObject):
         application.setWindowIcon(icon("peersky", QGuiApplication.palette().accent().color()))
         host.activity.changed.connect(self._on_activity)
         host.activity.settings_changed.connect(self._on_settings)
+        host.activity.site_changed.connect(self._on_site)
         host.activity.open_requested.connect(self.open)
         host.activity.download_changed.connect(self._on_model_download)
         host.activity.unreachable.connect(self._on_unreachable)
@@ -136,6 +138,7 @@ class Browser(QObject):
         if window in self.windows:
             self.windows.remove(window)
         window.dispose()
+        self.tell_shown()
         if not self.windows and self._prompts is not None:
             self._prompts.answer_all(False)
         if self._quitting and self.windows:
@@ -185,6 +188,18 @@ class Browser(QObject):
     def busy(self, origin: Origin) -> int:
         """How many questions of an origin run or wait."""
         return self._busy.get(str(origin), 0)
+
+    def tell_shown(self) -> None:
+        """Tell the services which pages the user can see: their questions go before those of other tabs."""
+        windows = [window for window in self.windows if window.isVisible() and not window.isMinimized()]
+        shown = frozenset(window.origin() for window in windows if window.tab is not None)
+        if shown != self._shown:
+            self._shown = shown
+            self.host.show_pages(shown)
+
+    def _on_site(self, _origin: str) -> None:
+        for window in self.windows:
+            window.refresh_sign()
 
     def _on_activity(self, origin: str, busy: int) -> None:
         if busy > 0:

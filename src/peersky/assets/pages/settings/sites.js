@@ -120,24 +120,28 @@ function services(site) {
 }
 
 function usage({ today, month }) {
-  const cost = (value) => (value == null ? "" : value.toLocaleString(undefined, { maximumFractionDigits: 4 }));
-  const row = (name, used) =>
-    el(
-      "tr",
-      {},
-      el("th", { scope: "row" }, name),
-      ...[used.requests, used.inputTokens, used.outputTokens, Math.round(used.seconds)].map((value) =>
-        el("td", {}, number(value)),
-      ),
-      ...(month.cost == null ? [] : [el("td", {}, cost(used.cost))]),
-    );
-  const names = ["", "Questions", "Tokens read", "Written", "Seconds", ...(month.cost == null ? [] : ["Credits"])];
+  const whole = (name) => [today, month].map((used) => number(Math.round(used[name])));
+  const credits = [today, month].map(({ cost }) => (cost ?? 0).toLocaleString(undefined, { maximumFractionDigits: 4 }));
+  const rows = [
+    ["Questions", whole("requests")],
+    ["Tokens read", whole("inputTokens")],
+    ["Tokens written", whole("outputTokens")],
+    ["Seconds", whole("seconds")],
+    ...(month.cost == null ? [] : [["Credits", credits]]),
+  ];
+  const heads = ["Today", "30 days"].map((name) => el("th", { scope: "col" }, name));
   return el(
     "table",
     { class: "usage" },
     el("caption", { class: "visually-hidden" }, "What it used"),
-    el("thead", {}, el("tr", {}, ...names.map((name) => (name ? el("th", { scope: "col" }, name) : el("td"))))),
-    el("tbody", {}, row("Today", today), row("30 days", month)),
+    el("thead", {}, el("tr", {}, el("td"), ...heads)),
+    el(
+      "tbody",
+      {},
+      ...rows.map(([name, values]) =>
+        el("tr", {}, el("th", { scope: "row" }, name), ...values.map((value) => el("td", {}, value))),
+      ),
+    ),
   );
 }
 
