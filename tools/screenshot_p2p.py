@@ -131,7 +131,7 @@ def publish_dialog() -> Iterator[Scene]:
         windows = [one for one in QApplication.topLevelWidgets() if isinstance(one, BrowserWindow)]
         windows[0].commands.publish_folder()
         dialog = next(one for one in QApplication.topLevelWidgets() if isinstance(one, PublishDialog))
-        dialog.choose("/home/ada/Bread of the valley")
+        dialog.choose("~/Bread of the valley")
 
     yield Scene({}, "peersky://home/", [show], SIZE)
 
