@@ -10,6 +10,7 @@ from peersky.core.settings_schema import SETTINGS, Setting
 
 GUIDE = Path(__file__).parents[2] / "docs" / "llm.md"
 BEGIN, END = "tests/unit/test_llm_guide.py -->\n", "<!-- end -->"
+SETTINGS_BEGIN = f"<!-- settings: checked against the program by {BEGIN}"
 
 
 def row(setting: Setting) -> str:
@@ -23,15 +24,22 @@ def row(setting: Setting) -> str:
     return f"| `{setting.key}` | {default} | {allowed} | {setting.description} |"
 
 
-def table() -> str:
-    """The field reference."""
-    rows = [row(setting) for key, setting in SETTINGS.items() if key.split(".")[0] in ("llm", "logs", "trust")]
+def table(*blocks: str) -> str:
+    """The field reference of some blocks."""
+    rows = [row(setting) for key, setting in SETTINGS.items() if key.split(".")[0] in blocks]
     return "\n".join(["| Setting | Default | Allowed | |", "|---|---|---|---|", *rows]) + "\n"
 
 
 def test_the_field_reference_is_that_of_the_program() -> None:
-    written = GUIDE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
-    assert written == table(), f"The table in docs/llm.md must be:\n{table()}"
+    written = GUIDE.read_text("utf-8").partition(SETTINGS_BEGIN)[2].partition(END)[0]
+    right = table("llm", "logs", "trust")
+    assert written == right, f"The table in docs/llm.md must be:\n{right}"
+
+
+def test_the_limits_are_those_of_the_program() -> None:
+    written = GUIDE.read_text("utf-8").partition(f"<!-- limits: checked against the program by {BEGIN}")[2]
+    right = table("limits")
+    assert written.partition("<!-- end of limits -->")[0] == right, f"The limits in docs/llm.md must be:\n{right}"
 
 
 def test_the_pictures_it_shows_are_there_light_and_dark() -> None:

@@ -157,6 +157,8 @@ declare global {
     readonly reason: string;
     readonly requested?: number;
     readonly quota?: number;
+    /** In how many seconds there is room again, where that is known ("tokens_per_minute", "tokens_per_day"). */
+    readonly retryAfter?: number;
   }
 
   interface PeerSkyLLMBridge {
