@@ -14,7 +14,7 @@ BOOTSTRAP = @$(PYTHON) -m tools.bootstrap
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: run test faults load nightly interop check venv dev vendor pins clean help
+.PHONY: run test faults load nightly interop bench bench-quick check venv dev vendor pins clean help
 
 run: ## Open the browser (or, without a display, chat in the terminal)
 	$(BOOTSTRAP) run
@@ -42,6 +42,14 @@ nightly: ## The long forms: faults, fuzzing, load
 interop: ## Test against a real Ollama, which Go builds where it is there; nothing else needs it
 	$(BOOTSTRAP) test
 	@exec $(BIN)/python -m tools.interop $(ARGS)
+
+bench: ## Measure the speed beside the engine, a bare view, curl …: docs/benchmarks.md; ARGS="bridge start" only these
+	$(BOOTSTRAP) test
+	@exec $(BIN)/python -m bench $(ARGS)
+
+bench-quick: ## The same in five minutes, printed only
+	$(BOOTSTRAP) test
+	@exec $(BIN)/python -m bench --quick $(ARGS)
 
 check: ## Lint, check types, and look for what must not be committed
 	$(BOOTSTRAP) check
@@ -75,4 +83,4 @@ clean: ## Delete what these commands installed
 	rm -rf .venv node_modules sidecar/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile

@@ -116,7 +116,7 @@ export default [
     languageOptions: { globals: { canonicalUrl: "readonly" } },
   },
   {
-    files: ["sidecar/**/*.js", "tests/**/*.mjs", "eslint.config.js"],
+    files: ["bench/**/*.mjs", "sidecar/**/*.js", "tests/**/*.mjs", "eslint.config.js"],
     languageOptions: { globals: { ...globals.node } },
   },
 ];
