@@ -32,6 +32,7 @@ class StreamDevice(QIODevice):
         self._buffered = 0
         self._finished = False
         self._broken = False
+        self._is_awaited = True
         self._total_bytes = total_bytes
         self._on_drained = on_drained
         self.open(QIODevice.OpenModeFlag.ReadOnly | QIODevice.OpenModeFlag.Unbuffered)
@@ -48,7 +49,10 @@ class StreamDevice(QIODevice):
         with self._lock:
             self._chunks.append(memoryview(data))
             self._buffered += len(data)
-        self.readyRead.emit()
+            is_awaited = self._is_awaited
+        # Chromium reads on by itself until it got nothing, and each signal wakes two of its threads.
+        if is_awaited:
+            self.readyRead.emit()
 
     def finish(self) -> None:
         """No more bytes will come. Thread-safe."""
@@ -71,6 +75,7 @@ class StreamDevice(QIODevice):
                 return None  # type: ignore[return-value] # PyQt's way of -1, a read error
             data = self._take(maxlen)
             self._buffered -= len(data)
+            self._is_awaited = not data
         if data:
             self._on_drained()
         return data
