@@ -14,7 +14,7 @@ BOOTSTRAP = @$(PYTHON) -m tools.bootstrap
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: run test faults load nightly interop bench bench-quick check venv dev vendor pins clean help
+.PHONY: run test attack faults load nightly interop bench bench-quick check venv dev vendor pins clean help
 
 run: ## Open the browser (or, without a display, chat in the terminal)
 	$(BOOTSTRAP) run
@@ -26,6 +26,10 @@ test: ## Run all tests
 	$(BOOTSTRAP) test
 	@QT_QPA_PLATFORM=offscreen exec $(BIN)/python -m pytest $(ARGS)
 
+attack: ## Attack the browser in every way that is known, and print how it held
+	$(BOOTSTRAP) test
+	@exec $(BIN)/python -m tools.attack $(ARGS)
+
 faults: ## Everything that goes wrong on purpose, as a table; ARGS=--long repeats much more
 	$(BOOTSTRAP) test
 	@exec $(BIN)/python -m tools.faults $(ARGS)
@@ -34,7 +38,8 @@ load: ## Let 50 pages stream for ten minutes at once, and tell how it went
 	$(BOOTSTRAP) test
 	@PEERSKY_LONG=1 QT_QPA_PLATFORM=offscreen exec $(BIN)/python -m pytest -q tests/qt/test_load.py $(ARGS)
 
-nightly: ## The long forms: faults, fuzzing, load
+nightly: ## The attacks, and the long forms of faults, fuzzing, load
+	$(MAKE) attack
 	$(MAKE) faults ARGS=--long
 	PEERSKY_LONG=1 $(BIN)/python -m pytest -q tests/fuzz
 	$(MAKE) load

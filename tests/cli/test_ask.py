@@ -175,6 +175,7 @@ async def test_a_reader_that_has_seen_enough_is_no_error(cli: Cli, holder: Holde
     assert err.decode().splitlines() == ["Model: peersky-starter (builtin). A demonstration."]
 
 
+@pytest.mark.attack("The command line")
 async def test_a_model_cannot_steer_the_terminal(cli: Cli, holder: Holder) -> None:
     """An escape sequence in an answer could rename the window or fill the clipboard."""
     holder.provider.script = [ChatChunk(content="a\x1b]0;owned\x07b\x9b31m\tc\n"), END]

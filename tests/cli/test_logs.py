@@ -8,6 +8,8 @@ import signal
 import threading
 from pathlib import Path
 
+import pytest
+
 from peersky.cli.logs import entry_text, follow, last_lines
 from peersky.system.logbook import Logbook
 from peersky.system.paths import Profile
@@ -69,6 +71,7 @@ def test_following_over_a_new_file(tmp_path: Path) -> None:
     assert last_lines(file, 2) == [b"3", b"4"]
 
 
+@pytest.mark.attack("The command line")
 def test_an_entry_cannot_steer_the_terminal() -> None:
     line = json.dumps({"at": "2026-01-01T00:00:00.000+00:00", "kind": "x\x1b]0;owned\x07", "text": "a\nb\x9b31m"})
     shown = entry_text(line.encode())

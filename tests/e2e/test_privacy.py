@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.conftest import Product
 
+pytestmark = pytest.mark.attack("Privacy")
+
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:

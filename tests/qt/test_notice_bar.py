@@ -16,6 +16,8 @@ from tests.qt.window_host import KEYBOARD, until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.attack("Questions of the browser")
+
 LEFT = Qt.MouseButton.LeftButton
 
 

@@ -87,6 +87,7 @@ def test_the_key_of_a_drive_does_not_widen_the_window(
     assert asked.result(timeout=10) is False
 
 
+@pytest.mark.attack("Questions of the browser")
 def test_the_question_stands_in_the_tab_of_its_site(
     browser: Browser, prompts: WindowPrompts, services: ServiceThread
 ) -> None:
@@ -117,6 +118,7 @@ def test_clicks_in_the_first_half_second_are_ignored(
     assert asked.result(timeout=10) is True
 
 
+@pytest.mark.attack("Questions of the browser")
 def test_the_same_question_twice_is_one_bar(browser: Browser, prompts: WindowPrompts, services: ServiceThread) -> None:
     browser.new_window("peersky://home/")
     asked = [services.call(prompts.ask(PUBLISH)) for _ in range(2)]
@@ -142,6 +144,7 @@ def test_cancelling_withdraws_the_question(browser: Browser, prompts: WindowProm
         asked[1].result(timeout=10)
 
 
+@pytest.mark.attack("Questions of the browser")
 def test_a_page_that_goes_away_takes_its_question_along(
     one: World, browser: Browser, prompts: WindowPrompts, services: ServiceThread
 ) -> None:
@@ -169,6 +172,7 @@ def test_a_page_that_goes_away_takes_its_question_along(
     until(lambda: bars(browser) == [], "the bar is gone")
 
 
+@pytest.mark.attack("Questions of the browser")
 def test_closing_the_tab_says_no(browser: Browser, prompts: WindowPrompts, services: ServiceThread) -> None:
     window = browser.new_window("peersky://home/")
     window.open_tab("peersky://settings/")

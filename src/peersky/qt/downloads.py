@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ from PyQt6.QtGui import QDesktopServices
 from PyQt6.QtWebEngineCore import QWebEngineDownloadRequest
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from peersky.core.download_names import file_name
 from peersky.core.sizes import size_text
 from peersky.qt.icons import IconButton, text_icon
 
@@ -166,25 +168,30 @@ class DownloadsBar(QFrame):
         return sum(row.is_running for row in self.rows)
 
 
-def accept(request: QWebEngineDownloadRequest, choose: Callable[[str], str]) -> bool:
+def accept(request: QWebEngineDownloadRequest, folder: Path, choose: Callable[[str], str]) -> bool:
     """Start a download into the folder for downloads.
 
     Args:
-        request: as Chromium made it; its file name is already free of path parts and unlike that of any other file.
+        request: as Chromium made it. The folder and the name that it has are not to be trusted: a page that calls its
+            file ``../x`` or ``/etc/x`` would have it written there.
+        folder: the folder for downloads.
         choose: asks the user for a file when the folder cannot be used; takes the suggested name, returns a path or "".
 
     Returns:
         Whether it was started.
     """
-    folder = Path(request.downloadDirectory())
+    suggested = request.suggestedFileName() or request.downloadFileName()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        chosen = choose(request.downloadFileName())
+        chosen = choose(file_name(suggested, lambda _: False))
         if not chosen:
             request.cancel()
             return False
         request.setDownloadDirectory(str(Path(chosen).parent))
         request.setDownloadFileName(Path(chosen).name)
+    else:
+        request.setDownloadDirectory(str(folder))
+        request.setDownloadFileName(file_name(suggested, lambda name: os.path.lexists(folder / name)))
     request.accept()
     return True

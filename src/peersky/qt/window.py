@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from PyQt6.QtCore import QByteArray, QCoreApplication, QEvent, QObject
@@ -304,7 +305,7 @@ class Browser(QObject):
         def choose(name: str) -> str:
             return QFileDialog.getSaveFileName(window, "Save file", name)[0]
 
-        if accept(request, choose):
+        if accept(request, Path(self.host.profile.downloadPath()), choose):
             window.downloads.add(request)
 
     def confirm_downloads(self, window: BrowserWindow) -> bool:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.trust.conftest import Fortress, Seen
 
+pytestmark = pytest.mark.attack("Bodies and uploads")
+
 
 @pytest.fixture(autouse=True)
 def _nothing_received_yet(fortress: Fortress) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from peersky.qt.driver import PageDriver
     from tests.e2e.trust.conftest import Fortress
 
+pytestmark = pytest.mark.attack("Frames")
+
 Frames = dict[str, dict[str, str]]
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.trust.conftest import Fortress, Seen
 
+pytestmark = pytest.mark.attack("Imported apps")
+
 SECRET = "the sky is read"
 FILES = {
     "index.html": PAGE.format(ATTACKS),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.trust.conftest import Fortress
 
+pytestmark = pytest.mark.attack("The browser's own pages")
+
 
 @pytest.fixture(autouse=True)
 def _switched_off(fortress: Fortress) -> Iterator[None]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from peersky.qt.driver import PageDriver
     from tests.e2e.trust.conftest import Fortress
 
+pytestmark = pytest.mark.attack("Navigation, pop-ups and redirects")
+
 INSIDE = ["peersky://settings/", "peersky://home/api/llm-enable", "llm://bridge/v1/status"]
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tests.e2e.trust.conftest import Fortress
     from tests.e2e.trust.sites import Server
 
+pytestmark = pytest.mark.attack("The user's machine and network")
+
 # Every way in which a page's script or markup makes the browser send a request. Each adds its own name to the address,
 # so that whoever is reached can say by which. A way that fails settles all the same.
 WAYS = """

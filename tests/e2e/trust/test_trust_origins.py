@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from tests.e2e.trust.conftest import Fortress
 
+pytestmark = pytest.mark.attack("Look-alikes")
+
 ALL_WAYS = "return {origin: self.origin, llm: typeof llm, bridge: typeof _llmBridge, learnt: await tryModel()}"
 """For pages of the test's own."""
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from peersky.qt.driver import PageDriver
     from tests.e2e.trust.conftest import Fortress
 
+pytestmark = pytest.mark.attack("Workers")
+
 # How to start each kind; `found` resolves with its report.
 KINDS = {
     "dedicated": "const found = heard(new Worker('/worker.js'))",
