@@ -20,7 +20,7 @@ from tests.asgi.client import AsgiClient
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
 ABOUT = Asker(parse_origin("peersky://about"), parse_origin("peersky://about"), "xhr")
-_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_LINK = re.compile(r"(?:\]\(|\bsrc(?:set)?=\")([^)\"\s]+)")
 
 
 def client(source: Path) -> AsgiClient:

@@ -37,13 +37,14 @@ CONTROL: Final = "hyper://control/"
 ADDRESSES: Final = (
     *(f"peersky://{page.host}{page.path}" for page in PAGES),
     *(f"peersky://p2p/{folder}/" for folder, *_ in BUILTIN),
+    "peersky://about/docs?page=llm",
     "peersky://home/nothing",
     LISTING,
     UNFOUND,
     CONTROL,
 )
-"""What is looked at: all pages, all apps, the browser's own error page, what P2P addresses show in their place, and a
-page where there is much to be found."""
+"""What is looked at: all pages, all apps, the browser's own error page, a document with tables, code and
+pictures, what P2P addresses show in their place, and a page where there is much to be found."""
 
 ANSWER: Final = """Two *loaves*, `one` oven, and a [link](hyper://bread/).
 

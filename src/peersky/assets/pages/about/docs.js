@@ -28,9 +28,10 @@ function render(text) {
   const clean = DOMPurify.sanitize(marked.parse(text), { RETURN_DOM_FRAGMENT: true });
   clean.querySelectorAll("a").forEach(lead);
   for (const heading of clean.querySelectorAll("h1, h2, h3, h4")) heading.id = slug(heading.textContent);
-  for (const picture of clean.querySelectorAll("img")) {
-    const name = picture.getAttribute("src").split("/").pop();
-    picture.src = `/api/doc-image?${new URLSearchParams({ name })}`;
+  for (const picture of clean.querySelectorAll("img, source")) {
+    const attribute = picture.matches("img") ? "src" : "srcset";
+    const name = picture.getAttribute(attribute).split("/").pop();
+    picture.setAttribute(attribute, `/api/doc-image?${new URLSearchParams({ name })}`);
   }
   for (const table of clean.querySelectorAll("table")) {
     // Markdown has no table without a head, and no cell in it that is none.
