@@ -6,9 +6,11 @@ random numbers here, and come from this computer.
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -317,7 +319,39 @@ main { display: grid; gap: 1rem; padding: 1.5rem; }
         yield Scene(llm, "peersky://p2p/editor/", steps, (1400, 900))
 
 
+@contextmanager
+def apps() -> Iterator[Scene]:
+    """Two apps of one's own, one of them pinned and published, and a link."""
+    icon = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40"><rect width="40" height="40" rx="10" fill="{}"/>'
+        '<path d="M12 28c0-10 6-16 16-16 0 10-6 16-16 16zm0 0 8-8" stroke="#fff" stroke-width="3" fill="none"/></svg>'
+    )
+
+    def add(runtime: Runtime) -> str:
+        store = runtime.services.app_store
+        for name, words, colour in (
+            ("Field notes", "Plants and birds of our valley.", "#2f7d4f"),
+            ("Shopping list", "What we need, on every computer of the house.", "#8a4fb0"),
+        ):
+            incoming = store.begin()
+            with zipfile.ZipFile(incoming.zip_file, "w") as archive:
+                archive.writestr("index.html", f"<title>{name}</title><h1>{name}</h1>")
+                archive.writestr("icon.svg", icon.format(colour))
+                archive.writestr("manifest.json", json.dumps({"name": name, "description": words, "icon": "icon.svg"}))
+            incoming.unpack()
+            store.install(incoming, name.lower().replace(" ", "-"))
+        app = store.all()[-1]
+        store.pin(app.id, True)
+        store.note_published(app.id, "hyper", f"hyper://{'k17zx7jek1fc5dndesb9978amks5dimsnb5ochhcuf77tbyf7wko'}/")
+        store.put_link("hyper://blog.mauve.moe/", "Mauve's blog", pinned=False)
+        return "peersky://apps/"
+
+    listed = until("document.querySelectorAll('.app h3').length === 3")
+    yield Scene(BUILTIN, add, [listed], (1200, 1000))
+
+
 SCENES: Final = {
+    "apps": apps,
     "editor": editor,
     "download-running": download_running,
     "download-paused": download_paused,

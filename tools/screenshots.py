@@ -43,6 +43,7 @@ PICTURES: dict[str, tuple[dict[str, object], str, str]] = {
         "peersky://p2p/ai-chat/",
         "await window.llm.complete('hi').catch(() => 0); await new Promise((done) => setTimeout(done, 500));",
     ),
+    "about": (OFF, "peersky://about/", ""),
     "logs": (
         ON,
         "peersky://logs/",
