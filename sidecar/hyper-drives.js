@@ -10,7 +10,7 @@ const MOST_OPEN = 32; // of others; our own stay open once used
 const REFRESH_MS = 2000; // a drive that is here is looked for news for this long, then served as it is
 const RETRY_LOOKUP_MS = 3000;
 const LOOKUP_AGAIN_MS = 10_000; // the swarm itself gives up on a peer that was away, until its next round in 10 minutes
-const OFFLINE_MS = 500;
+const OFFLINE_MS = 2000; // without a network only the disk can answer; the rest of a drive that is here in part will not come
 const GROWTH_BYTES = 16 * 1024 * 1024; // as often as that the cache is compared with its limit
 
 /** The key (32 bytes) that a host is: 52 characters of z-base-32 or 64 hexadecimal ones; null for anything else. */
@@ -62,13 +62,14 @@ class OpenDrive {
     return result;
   }
 
-  /** `promise`, for as long as a lookup may take. Throws 504. */
+  /** `promise`, for as long as a lookup may take; offline for less, unless all of it should be here. Throws 504. */
   async found(promise, signal) {
     const isOffline = await this.network.isOffline();
     const otherwise = () => {
       throw isOffline ? offline() : noPeers();
     };
-    return within(promise, isOffline ? OFFLINE_MS : this.lookupMs, otherwise, signal);
+    const isHere = this.record && !this.isLost;
+    return within(promise, isOffline && !isHere ? OFFLINE_MS : this.lookupMs, otherwise, signal);
   }
 
   /** Wait until there is something to read, and, where peers are there, until it is the newest. Throws 504. */

@@ -144,7 +144,7 @@ test("after Reset P2P data with identities kept, a drive is written again only w
   assert.deepEqual([refused.status, refused.reason], [504, "no_peers"]);
   assert.match(refused.text, /deleted from this computer/);
   await writer.stop();
-  await writer.restart({ hyperBootstrap });
+  await writer.restart({ hyperBootstrap, lookupSeconds: 20 });
   assert.equal((await put(writer, `${url}b.txt`, "b")).status, 201);
   for (const name of ["a", "b"]) await untilText(async () => (await get(reader, `${url}${name}.txt`)).text, name);
 });
