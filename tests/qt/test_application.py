@@ -23,7 +23,5 @@ def test_features_that_the_user_adds_do_not_replace_the_browsers_own() -> None:
         ("OTHER", "9222", None),
     ],
 )
-def test_developer_tools_are_served_only_where_somebody_asked_for_it(
-    variable: str, value: str, port: int | None
-) -> None:
+def test_developer_tools_are_served_only_where_asked_for(variable: str, value: str, port: int | None) -> None:
     assert remote_debugging_port({variable: value}) == port
