@@ -16,6 +16,8 @@ MAX_EVENT_BYTES: Final = 8 * 1024 * 1024
 
 DONE: Final = b"data: [DONE]\n\n"
 
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 class SseDecoder:
     """Turns bytes into the data of events.
@@ -62,11 +64,13 @@ class SseDecoder:
 
     def _take_line(self) -> bytes | None:
         buffer = self._buffer
-        lf, cr = buffer.find(b"\n", self._scanned), buffer.find(b"\r", self._scanned)
-        if lf < 0 and cr < 0:
+        lf = buffer.find(b"\n", self._scanned)
+        # Only what comes before: with many lines here, a search to the end would be made for each of them.
+        cr = buffer.find(b"\r", self._scanned, lf if lf >= 0 else len(buffer))
+        end = cr if cr >= 0 else lf
+        if end < 0:
             self._scanned = len(buffer)
             return None
-        end = min(p for p in (lf, cr) if p >= 0)
         after = end + 1
         if buffer[end] == 0x0D:
             if after == len(buffer):
@@ -105,7 +109,7 @@ class SseDecoder:
 def encode_json(value: Any) -> bytes:
     """One event whose data is ``value`` as JSON (one line, since JSON escapes line ends)."""
     try:
-        data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        data = _COMPACT.encode(value).encode()
     except UnicodeEncodeError:
         # Half a surrogate pair, from a server that cut an emoji in two: it has no UTF-8 form, but an escape, and in the
         # page the halves join again.

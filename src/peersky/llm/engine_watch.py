@@ -47,19 +47,33 @@ class RequestWatch:
     def __init__(self, owner: HangWatch, patience_s: float) -> None:
         self._owner = owner
         self._patience_s = patience_s
+        self._since_s: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def waits(self) -> None:
         """From now on the engine is to do something."""
         self.rests()
-        self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._owner.note, self, True)
+        loop = asyncio.get_running_loop()
+        self._since_s = loop.time()
+        # This happens at each token: a timer that is set looks again by itself.
+        if self._timer is None:
+            self._timer = loop.call_at(self._since_s + self._patience_s, self._look)
 
     def rests(self) -> None:
         """The engine did something, or nothing is expected of it."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._since_s = None
         self._owner.note(self, False)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._since_s is None:
+            return
+        loop = asyncio.get_running_loop()
+        due_s = self._since_s + self._patience_s
+        if loop.time() < due_s:
+            self._timer = loop.call_at(due_s, self._look)
+        else:
+            self._owner.note(self, True)
 
 
 class MemoryWatch:
