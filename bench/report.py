@@ -35,7 +35,7 @@ for orientation. Each is the median of the rounds, in brackets p10 to p90 (of le
 
 Written by `make bench` (25 minutes; `make bench ARGS="bridge start"` measures these sections again, and the others
 stay). `make bench-quick` prints the same table after five minutes, from fewer rounds. Counts, which do not depend on
-the machine, are held by `tests/unit/test_counts.py` in every `make test`.
+the machine, are held by `tests/qt/test_counts.py` in every `make test`.
 """
 
 
