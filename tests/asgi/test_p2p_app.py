@@ -76,7 +76,6 @@ async def test_headers_are_any_latin_1_and_never_control_characters(world: World
     assert (reply.status, "no header can have" in reply.text) == (400, True)
 
 
-
 @pytest.mark.parametrize(
     ("url", "status"),
     [
@@ -245,6 +244,10 @@ async def test_what_was_published_stands_in_the_ledger(world: World) -> None:
     assert (file.name, file.bytes, file.pinned) == ("b.html", 3, True)
     assert file.url.startswith("ipfs://bafkrei")
     assert "publication-app" not in (await world.seen())[-2]["headers"]
+    titled = {"Publication-Title": "K%C3%A4se%0A %E2%80%AE100%"}
+    await world.ask(READER, "PUT", f"{drive}/a.html", content=b"12345", headers=titled)
+    assert (await world.ledger.search()).publications[0].name == "Käse 100%"
+    assert "publication-title" not in (await world.seen())[-1]["headers"]
 
 
 async def test_a_failure_leaves_no_entry(world: World) -> None:

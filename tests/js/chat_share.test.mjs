@@ -60,11 +60,12 @@ function network(...replies) {
 
 test("Hyper: one drive for each conversation, and the page in it", async () => {
   const { sent, fetch } = network(new Response("hyper://abc\n"), new Response("", { status: 201 }));
-  assert.equal(await publish("<p>", { to: "hyper", name: "chat-1 ä", model: "gpt", fetch }), "hyper://abc/");
+  assert.equal(await publish("<p>", { to: "hyper", name: "chat-1 ä", title: "Why?\ud800", model: "gpt", fetch }), "hyper://abc/");
   assert.deepEqual(sent.map(([method, url]) => `${method} ${url}`), [
     "POST hyper://localhost/?key=chat-1%20%C3%A4", "PUT hyper://abc/index.html",
   ]);
-  assert.deepEqual(sent[1][2], { "Publication-App": "AI chat", "Content-Type": "text/html; charset=utf-8", "Publication-Model": "gpt" });
+  assert.deepEqual(sent[1][2], { "Publication-App": "AI chat", "Content-Type": "text/html; charset=utf-8", "Publication-Model": "gpt",
+    "Publication-Title": "Why%3F%EF%BF%BD" });
 });
 
 test("IPFS: the address of the folder, from the header or from the body", async () => {

@@ -25,10 +25,10 @@ const sent = (options) => options.body.getAll("file").map((file) => file.name);
 test("to Hyper: a drive by its name, all files in one go, and those that are gone are deleted", async () => {
   const { fetch, calls } = fake({ "POST hyper://localhost/?key=my%20page": DRIVE, [`PUT ${DRIVE}`]: "", [`DELETE ${DRIVE}old%20one.html`]: "" });
   const previous = { root: DRIVE, paths: ["index.html", "old one.html"] };
-  const made = await publish({ files: FILES, to: "hyper", name: "my page", model: "tiny", previous, fetch });
+  const made = await publish({ files: FILES, to: "hyper", name: "my page", title: "Mölk", model: "tiny", previous, fetch });
   assert.deepEqual(calls.map(({ call }) => call), ["POST hyper://localhost/?key=my%20page", `PUT ${DRIVE}`, `DELETE ${DRIVE}old%20one.html`]);
   assert.deepEqual(sent(calls[1].options), ["index.html", "style.css", "img/a.png"]);
-  assert.deepEqual(calls[1].options.headers, { "Publication-App": "Editor", "Publication-Model": "tiny" });
+  assert.deepEqual(calls[1].options.headers, { "Publication-App": "Editor", "Publication-Model": "tiny", "Publication-Title": "M%C3%B6lk" });
   assert.deepEqual(made, { to: "hyper", url: DRIVE, root: DRIVE, name: "my page", paths: ["index.html", "style.css", "img/a.png"] });
 });
 

@@ -24,6 +24,7 @@ from peersky.web.p2p_request import (
     APP_HEADER,
     MODEL_HEADER,
     OWN_HEADERS,
+    TITLE_HEADER,
     Act,
     P2PRequest,
     WrongMethod,
@@ -225,7 +226,7 @@ class P2PApp:
         publication = Publication(
             url,
             root,
-            names[0] if names else request.file,
+            request.said(TITLE_HEADER) or (names[0] if names else request.file),
             request.publisher,
             app=request.said(APP_HEADER) if request.asker.origin.is_internal else "",
             bytes=_number(answer.header("x-peersky-bytes")),

@@ -23,6 +23,7 @@ HERE: Final = "localhost"
 OWN_HEADERS: Final = "x-peersky-"
 APP_HEADER: Final = "publication-app"
 MODEL_HEADER: Final = "publication-model"
+TITLE_HEADER: Final = "publication-title"
 """What a page may say of what it publishes; it stands in the ledger."""
 
 METHODS: Final = ("GET", "HEAD", "PUT", "POST", "DELETE")
@@ -37,7 +38,7 @@ _NOT_FORWARDED: Final = frozenset(
     {"connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding"}
     | {"upgrade", "expect", "accept-encoding", "content-length"}
     | {"host", "authorization", "cookie", "origin", "referer", "user-agent"}
-    | {APP_HEADER, MODEL_HEADER}
+    | {APP_HEADER, MODEL_HEADER, TITLE_HEADER}
 )
 
 
@@ -141,8 +142,9 @@ class P2PRequest:
         return self.act is Act.READ and self.host == HERE
 
     def said(self, header: str) -> str:
-        """What a page says of its publication, short enough for a list."""
-        return "".join(char for char in self.sent.get(header, "") if char.isprintable())[:_MAX_WORDS]
+        """What a page says of its publication, percent-decoded, short enough for a list."""
+        words = unquote(self.sent.get(header, ""), errors="replace")
+        return "".join(char for char in words if char.isprintable())[:_MAX_WORDS].strip()
 
 
 def publisher(origin: Origin) -> str:

@@ -6,8 +6,9 @@ const EMPTY_IPFS = "ipfs://bafyaabakaieac/";
 const TYPE = "text/html; charset=utf-8";
 
 // Returns the address. Throws an Error with a sentence for a person.
-export async function publish(html, { to, name, model = "", fetch = globalThis.fetch }) {
+export async function publish(html, { to, name, title = "", model = "", fetch = globalThis.fetch }) {
   const headers = { "Publication-App": APP, "Content-Type": TYPE };
+  if (title) headers["Publication-Title"] = encodeURIComponent(title.toWellFormed());
   // A header takes Latin letters only.
   if (/^[\x20-\x7e]+$/.test(model)) headers["Publication-Model"] = model;
   const put = (url) => send(fetch, url, { method: "PUT", body: html, headers });

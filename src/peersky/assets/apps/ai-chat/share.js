@@ -72,7 +72,7 @@ export class ShareDialog {
     try {
       const { id } = this.#conversation;
       // One drive for each conversation: published again, it is the same address with what was said since.
-      showAddress(await publish(await this.#html(), { to, name: `chat-${id}`, model: this.#model }));
+      showAddress(await publish(await this.#html(), { to, name: `chat-${id}`, title: this.#name, model: this.#model }));
     } catch (error) {
       at("publish-problem").textContent = error.message;
       at("publish-problem").hidden = false;

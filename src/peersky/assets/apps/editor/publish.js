@@ -16,13 +16,14 @@ export class Failed extends Error {}
 //
 // to: "hyper" (a drive called `name`, which keeps its address) or "ipfs" (each version has its own).
 // previous: what the last publication to hyper returned, so that files which are gone disappear there too.
-export async function publish({ files, to, name, model = "", previous = null, signal, fetch }) {
+export async function publish({ files, to, name, title = "", model = "", previous = null, signal, fetch }) {
   const paths = Object.keys(files).filter((path) => !isText(files[path]) || files[path].trim() || path === MAIN.html);
   if (!files[MAIN.html]?.trim()) throw new Failed("There is no index.html yet: a page needs one to be opened.");
   const form = new FormData();
   for (const path of paths) form.append("file", new Blob([files[path]], { type: typeOf(path) }), path);
   // What the user's archive lists beside the address; a header takes Latin letters only.
   const headers = { "Publication-App": APP };
+  if (title) headers["Publication-Title"] = encodeURIComponent(title.toWellFormed());
   if (/^[\u0020-\u007e]+$/.test(model)) headers["Publication-Model"] = model;
   if (to === "ipfs") {
     const reply = await send(fetch, EMPTY_IPFS, { method: "PUT", body: form, headers, signal });

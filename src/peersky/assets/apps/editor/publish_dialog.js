@@ -50,7 +50,7 @@ export function publishDialog(page, model, announce) {
     say("Publishing…");
     try {
       const previous = page.published?.to === "hyper" ? page.published : null;
-      const options = { files: page.files, to, name, model: model(), previous, fetch: window.fetch };
+      const options = { files: page.files, to, name, title: page.title, model: model(), previous, fetch: window.fetch };
       page.setPublished(await publish({ ...options, signal: controller.signal }));
       await page.flush();
       say(to === "hyper" ? "Published. Publish again to bring the next version to the same address." : "Published.");
