@@ -11,8 +11,11 @@ _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def say(sentence: str) -> None:
-    """Tell the user something that is not the result: on standard error."""
-    print(sentence, file=sys.stderr, flush=True)
+    """Tell the user something that is not the result: on standard error.
+
+    What a server said may be part of it, so control characters are left out as in an answer.
+    """
+    print(_CONTROLS.sub("", sentence) if sys.stderr.isatty() else sentence, file=sys.stderr, flush=True)
 
 
 def write_answer(text: str) -> None:
