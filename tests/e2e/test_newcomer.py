@@ -57,7 +57,6 @@ def test_from_the_home_page_to_a_page_that_another_browser_opens(
 
     newcomer.click("a[href='peersky://p2p/editor/'].tile")
     newcomer.sees("#welcome", "What should your page be?")
-    newcomer.click("#wish")
     newcomer.write("A page about bread")
     newcomer.click("#generate")
     newcomer.sees("#proposal-state", "The model changes 2 files.")
