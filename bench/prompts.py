@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +18,9 @@ from peersky.llm.engine import BATCH_TOKENS
 BUDGET_S: Final = {True: 45.0, False: 240.0}
 _SCRIPT: Final = Path(__file__).with_name("engine_variant.py")
 _WORDS: Final = "the sea and the hills of the north are quiet in winter and loud in spring when the birds return "
+
+
+_OWN: Final = "as PeerSky has it"
 
 
 def _variants(quick: bool) -> dict[str, dict[str, Any]]:
@@ -41,17 +48,38 @@ def measure(world: World) -> list[Row]:
     length = 1 if world.quick else 3
     variants = _variants(world.quick)
     speeds: dict[str, list[tuple[float, float]]] = {}
-    for number in world.rounds(1 if world.quick else 3, 1):
-        for name, change in {"as PeerSky has it": {}, **variants}.items():
+    for number in world.rounds(1 if world.quick else 3, 1, 0.7):
+        for name, change in {_OWN: {}, **variants}.items():
             speeds.setdefault(name, []).append(_speed(change, length, tokens, number))
-    own = speeds.pop("as PeerSky has it")
+    rows = _compared(speeds, "")
+    # Whose threads wait for each other suffers most when one of them must wait for a core.
+    with_neighbour: dict[str, list[tuple[float, float]]] = {}
+    for number in world.rounds(1 if world.quick else 3, 1):
+        with _busy_neighbour():
+            for name, change in {_OWN: {}, **{name: variants[name] for name in variants if "thread" in name}}.items():
+                with_neighbour.setdefault(name, []).append(_speed(change, 1, 20, number + 100))
+    return rows + _compared(with_neighbour, " beside a busy program")
+
+
+@contextlib.contextmanager
+def _busy_neighbour() -> Iterator[None]:
+    """Another program that wants one core all the time."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def _compared(speeds: dict[str, list[tuple[float, float]]], where: str) -> list[Row]:
+    own = speeds.pop(_OWN)
     rows = []
     for name, found in speeds.items():
         for at, what in enumerate(("prompt", "answer")):
             ours = [pair[at] for pair in own]
             base = [pair[at] for pair in found]
             # What is more than a tenth faster would have been the better default.
-            rows.append(Row(f"{what}: PeerSky's settings", "tokens/s", ours, base, name, least=0.9))
+            rows.append(Row(f"{what}, against {name}{where}", "tokens/s", ours, base, name, least=0.9))
     return rows
 
 
