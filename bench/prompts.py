@@ -27,6 +27,8 @@ def _variants(quick: bool) -> dict[str, dict[str, Any]]:
     cores = os.cpu_count() or 1
     threads = sorted({1, max(1, cores // 2), max(1, cores - 1), cores})
     found: dict[str, dict[str, Any]] = {f"{n} threads": _threads(n) for n in threads}
+    fewer = {"cpuparams.n_threads": max(1, cores - 1), "cpuparams_batch.n_threads": cores}
+    found[f"{max(1, cores - 1)} threads for answers, {cores} for prompts"] = fewer
     batches = (256,) if quick else (128, 256, 512)
     found |= {f"batch {n}": {"n_batch": n, "n_ubatch": n} for n in batches if n != BATCH_TOKENS}
     if not quick:
