@@ -7,6 +7,7 @@ measured, since allocators keep what they like; what kept a file whole would be 
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -62,8 +63,9 @@ class Memory:
 
     def __enter__(self) -> Memory:
         for process in psutil.Process().children(recursive=True):
-            engine = "page" if process.name().startswith("QtWebEngine") else ""
-            self._kinds[process.pid] = "node" if "main.mjs" in " ".join(process.cmdline()) else engine
+            with suppress(psutil.NoSuchProcess):  # It has just ended.
+                engine = "page" if process.name().startswith("QtWebEngine") else ""
+                self._kinds[process.pid] = "node" if "main.mjs" in " ".join(process.cmdline()) else engine
         self._kinds[psutil.Process().pid] = "browser"
         self._look(self._before)
         self._thread.start()

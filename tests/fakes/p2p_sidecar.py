@@ -78,7 +78,7 @@ class Node(BaseHTTPRequestHandler):
             "hang": lambda: self.hang(seen),
             "die": self.die,
             "die-first": lambda: os._exit(9),
-            "events": self.events,
+            "events": lambda: self.events(seen),
             "listing": self.listing,
             "strange": self.strange,
         }
@@ -89,7 +89,7 @@ class Node(BaseHTTPRequestHandler):
             _, status, reason = last.split("-")
             self.reply(int(status), b"It is refused.", {"x-peersky-reason": reason, "allow": "GET, HEAD"})
         elif path.startswith("/node/"):
-            self.admin(path.removeprefix("/node/"), json.loads(body or b"null"))
+            self.admin(path.removeprefix("/node/"), json.loads(body or b"null"), seen)
         elif path == "/test/seen":
             with LOCK:
                 for what, (count,) in parse_qs(urlsplit(self.path).query).items():
@@ -150,7 +150,7 @@ class Node(BaseHTTPRequestHandler):
         first, last = (int(part) for part in asked.removeprefix("bytes=").split("-"))
         self.reply(206, data[first : last + 1], {**headers, "content-range": f"bytes {first}-{last}/{len(data)}"})
 
-    def admin(self, name: str, value: Any) -> None:
+    def admin(self, name: str, value: Any, seen: dict[str, Any]) -> None:
         match name:
             case "publish" if value["name"] == "refused":
                 line = {"error": "The disk is full.", "reason": "disk_full", "status": 507}
@@ -158,7 +158,7 @@ class Node(BaseHTTPRequestHandler):
             case "publish" if value["name"] == "endless":
                 self.head(200, {"content-type": "application/x-ndjson"})
                 self.piece(b'{"done": 1, "total": 4, "files": 0, "totalFiles": 1, "file": "a"}\n')
-                self.until_gone(SEEN[-1])
+                self.until_gone(seen)
             case "publish":
                 size = Path(value["path"]).stat().st_size
                 root = f"{value['to']}://{key_of('hyper', value['origin'], value['name'])}/"
@@ -184,10 +184,10 @@ class Node(BaseHTTPRequestHandler):
         self.wfile.flush()
         os._exit(9)
 
-    def events(self) -> None:
+    def events(self, seen: dict[str, Any]) -> None:
         self.head(200, {"content-type": "text/event-stream"})
         self.piece(b"data: one\n\n")
-        self.until_gone(SEEN[-1])
+        self.until_gone(seen)
 
     def listing(self) -> None:
         if self.headers["accept"] == "application/vnd.peersky.listing+json":

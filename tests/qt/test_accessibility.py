@@ -16,6 +16,7 @@ from tests.qt.accessibility import ADDRESSES, CONTROL
 ROOT = Path(__file__).parents[2]
 SCHEMES = ("light", "dark")
 PATIENCE_S = 300
+pytestmark = pytest.mark.timeout(PATIENCE_S + 30)
 
 
 @pytest.fixture(scope="module")

@@ -47,6 +47,7 @@ def test_request_reaches_the_app_as_sent(page: PageDriver) -> None:
         "type": "text/plain;charset=UTF-8",
         "host": "home",
         "x-mine": "CaSe",
+        "cache-control": None,
         "length": 7,
         "sha256": hashlib.sha256("grüße".encode()).hexdigest(),
         "origin": "peersky://home",

@@ -7,6 +7,7 @@ import encodeQR from "./vendor/qr.esm.js";
 import { copyText } from "./view.js";
 
 const SVG = "http://www.w3.org/2000/svg";
+const TITLE_MS = 200;
 const at = (id) => document.getElementById(id);
 
 export class ShareDialog {
@@ -58,10 +59,12 @@ export class ShareDialog {
   #print() {
     const before = document.title;
     this.#dialog.close();
-    // It becomes the name of the file.
+    // It becomes the name of the file. The browser learns of a title after a while, and here print() does not wait.
     document.title = this.#name;
-    print();
-    document.title = before;
+    setTimeout(() => print(), TITLE_MS);
+    setTimeout(() => {
+      document.title = before;
+    }, 10 * TITLE_MS);
   }
 
   async #publish() {
