@@ -26,6 +26,8 @@ def found() -> Mapping[str, Mapping[str, list[str]]]:
     for scheme in SCHEMES:
         command = [sys.executable, "-m", "tests.qt.accessibility", scheme]
         environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+        # Where a browser ran in this process before, they name its colours, and a look at others would wait for ever.
+        environment.pop("QTWEBENGINE_CHROMIUM_FLAGS", None)
         runs[scheme] = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     reports = {}
     try:

@@ -55,7 +55,7 @@ export class Generation {
   #waiting = [];
   // What is being written: {kind, messages, begun, own}.
   #partial = null;
-  #shownAt = 0;
+  #shownAt = -Infinity;
 
   // Writes files in order, the first one by `begin` where that is given, until one is cut.
   async #all(kinds, begin = null) {
