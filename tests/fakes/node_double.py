@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from peersky.core.errors import PeerSkyError
+from peersky.p2p.errors import NodeUnavailable
 
 STATUS: Final[dict[str, Any]] = {
     "hyper": {
@@ -55,6 +56,8 @@ class NodeDouble:
     async def start(self) -> None:
         if self.failure:
             raise self.failure
+        if self.state == "crash_loop":
+            raise NodeUnavailable("The P2P node crashed again and again.", reason="crash_loop")
         self.starts += 1
         self.state = "ready"
 

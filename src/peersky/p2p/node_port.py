@@ -38,7 +38,6 @@ async def start_all(node: NodePort, protocols: Sequence[str] = PROTOCOLS) -> lis
     Raises:
         PeerSkyError: the node does not start; the sentence says why.
     """
-    node.retry()
     await node.start()
     status = await node.json("POST", "/node/start", {"protocols": list(protocols)})
     return [status[name]["error"] for name in protocols if status[name]["error"]]

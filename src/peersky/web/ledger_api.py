@@ -68,6 +68,7 @@ class LedgerApi:
         if action not in _STEPS:
             raise InvalidRequest(f"The option action must be one of {', '.join(_STEPS)}.", param="action")
         if action == "start":
+            self._node.retry()
             problems = await start_all(self._node)
             return JSONResponse({"problems": problems, "node": await self._node_state()}, headers=NO_STORE)
         entry = await self._entry(body.get("id"))

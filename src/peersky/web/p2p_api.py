@@ -54,6 +54,7 @@ class P2PApi:
         body = await json_object(request)
         match text_of(body, "action"):
             case "start":
+                self._node.retry()
                 await start_all(self._node)
             case "gc":
                 return await self._state(await self._node.json("POST", "/node/gc", {}))

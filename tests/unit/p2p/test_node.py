@@ -14,6 +14,7 @@ import pytest
 from peersky.core.errors import NotSupported, PeerSkyError
 from peersky.p2p.errors import NodeRefused, NodeUnavailable
 from peersky.p2p.node import P2PNode
+from peersky.p2p.node_port import start_all
 from peersky.p2p.program import Program
 from peersky.system.children import RestartPolicy
 from peersky.system.paths import Profile, open_profile
@@ -165,6 +166,9 @@ async def test_a_node_that_keeps_dying_is_given_up_until_a_person_says_so(tmp_pa
         await bench.get("/hyper/k/a")
     assert caught.value.reason == "crash_loop"
     assert "model" not in bench.node.sentence()
+    with pytest.raises(NodeUnavailable) as caught:
+        await start_all(bench.node)
+    assert caught.value.reason == "crash_loop", "what the browser starts by itself is no decision of a person"
     bench.node.retry()
     assert await bench.node.json("GET", "/node/status")
     await bench.node.close()
