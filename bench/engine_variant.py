@@ -40,6 +40,8 @@ def main() -> None:
     params.kv_unified = False
     params.n_ctx = config["n_ctx"]
     params.n_batch = params.n_ubatch = config["n_batch"]
+    params.cpuparams.n_threads = config["answer_threads"]
+    params.cpuparams_batch.n_threads = config["prompt_threads"]
     params.cache_ram_mib = config["cache_ram_mib"]
     for path, value in config["set"].items():
         put(params, path, value)

@@ -138,7 +138,10 @@ def engine_alone(model: Path, script: Path | None = None, **config: Any) -> Iter
         config: differences from what the browser says.
     """
     from peersky.llm import engine
+    from peersky.llm.engine_threads import engine_threads
+    from peersky.system.processors import processors
 
+    threads = engine_threads(model.stat().st_size, processors())
     key = secrets.token_hex(16)
     first_line = {
         "parent_pid": os.getpid(),
@@ -147,6 +150,8 @@ def engine_alone(model: Path, script: Path | None = None, **config: Any) -> Iter
         "n_ctx": 8192,
         "n_parallel": 2,
         "n_batch": engine.BATCH_TOKENS,
+        "answer_threads": threads.answer,
+        "prompt_threads": threads.prompt,
         "cache_ram_mib": engine.CACHE_RAM_MIB,
         "embedding": False,
         "chat_template": "",

@@ -74,6 +74,8 @@ def engine(model: Path) -> Iterator[httpx.Client]:
         "n_ctx": CONTEXT,
         "n_parallel": 1,
         "n_batch": 256,
+        "answer_threads": 1,
+        "prompt_threads": 1,
         "cache_ram_mib": 0,
         "embedding": False,
         "ping_s": 10,

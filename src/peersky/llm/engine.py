@@ -30,12 +30,14 @@ import httpx
 from peersky.core.errors import BackendFailed, ModelFileInvalid, NotEnoughMemory, PeerSkyError
 from peersky.core.sizes import size_text
 from peersky.core.sse import SseDecoder
+from peersky.llm.engine_threads import engine_threads
 from peersky.llm.engine_watch import MEMORY_CHECK_S, HangWatch, MemoryWatch, RequestWatch
 from peersky.llm.gguf_head import GgufHead
 from peersky.llm.llama_words import llama_reason
 from peersky.llm.openai_stream import error_of
 from peersky.system.children import Child, ChildRefused, Launch, Log, State, Supervisor
 from peersky.system.memory import free_memory_bytes
+from peersky.system.processors import processors
 from peersky.system.tasks import TaskOwner
 
 NAME: Final = "The built-in engine"
@@ -250,6 +252,7 @@ class Engine:
             raise self._no_room(need, room)
         self._key = secrets.token_urlsafe(32)
         options = self._options
+        threads = engine_threads(self._head.size_bytes, processors())
         config = {
             "parent_pid": os.getpid(),
             "model": str(self._file),
@@ -257,6 +260,8 @@ class Engine:
             "n_ctx": options.context_length * options.parallel,
             "n_parallel": options.parallel,
             "n_batch": self._batch_tokens,
+            "answer_threads": threads.answer,
+            "prompt_threads": threads.prompt,
             "cache_ram_mib": CACHE_RAM_MIB,
             "embedding": options.embedding,
             "chat_template": options.chat_template,

@@ -72,6 +72,8 @@ def start_server(config: dict[str, Any]) -> Any:
     # Cancelling and fairness happen between batches; 256 costs no throughput on a CPU.
     params.n_batch = config["n_batch"]
     params.n_ubatch = config["n_batch"]
+    params.cpuparams.n_threads = config["answer_threads"]
+    params.cpuparams_batch.n_threads = config["prompt_threads"]
     params.cache_ram_mib = config["cache_ram_mib"]
     if config["embedding"]:
         params.embedding = True

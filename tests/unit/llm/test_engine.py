@@ -479,6 +479,8 @@ def test_an_address_space_that_is_too_small_is_a_refusal(half: Path) -> None:
         "n_ctx": 4096,
         "n_parallel": 2,
         "n_batch": 256,
+        "answer_threads": 1,
+        "prompt_threads": 1,
         "cache_ram_mib": 0,
         "embedding": False,
         "ping_s": 10,
