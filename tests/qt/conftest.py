@@ -8,6 +8,7 @@ import pytest
 from PyQt6 import sip
 from PyQt6.QtCore import QCoreApplication, QEvent
 
+from peersky.core import click_guard
 from peersky.core.trust import Policy
 from peersky.qt.application import create_application
 from peersky.qt.driver import PageDriver
@@ -83,6 +84,12 @@ def lab(tmp_path: Path, world: Callable[..., World]) -> Iterator[Lab]:
     made = Lab(tmp_path, world)
     yield made
     made.close()
+
+
+@pytest.fixture
+def patient_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever presses a button has looked at it for long enough."""
+    monkeypatch.setattr(click_guard, "GUARD_S", 0.0)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from tests.qt.window_host import KEYBOARD, WindowHost, until
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.usefixtures("patient_user")
 
 RUNNING = Download(
     id="d1",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from PyQt6.QtCore import Qt, QTimer
 from PyQt6.QtWidgets import QApplication, QCheckBox, QLineEdit, QPushButton
 
+from peersky.core.click_guard import GUARD_S
+from peersky.qt import answer_guard
 from peersky.qt.dialogs import Dialog
 from peersky.qt.window import Browser, BrowserWindow
 from tests.qt.window_host import (
@@ -122,6 +125,33 @@ def test_prompt_and_confirm(window: BrowserWindow, site: Site) -> None:
     assert dialogs.all_answered
 
 
+@pytest.mark.attack("Questions of the browser")
+def test_a_page_gets_no_yes_from_clicks_and_keys_that_were_meant_for_it(
+    window: BrowserWindow, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(answer_guard, "monotonic", lambda: now[0])
+    tab = open_page(window, site.url("/"), "First")
+
+    def answer(dialog: Dialog) -> None:
+        ok = next(button for button in dialog.findChildren(QPushButton) if button.text() == "OK")
+        dialog.repaint()
+        for _ in range(3):
+            now[0] += GUARD_S * 0.9
+            KEYBOARD.mouseClick(ok, Qt.MouseButton.LeftButton)
+            KEYBOARD.keyClick(dialog, Qt.Key.Key_Return)
+        early.append(dialog.isVisible())
+        now[0] += GUARD_S
+        KEYBOARD.mouseClick(ok, Qt.MouseButton.LeftButton)
+
+    early: list[bool] = []
+    dialogs = Dialogs(answer)
+    tab.page.runJavaScript("setTimeout(() => { document.title = confirm('Sure?') }, 0)")
+    until(lambda: tab.title == "true", "the answer")
+    assert early == [True]
+    assert dialogs.all_answered
+
+
 def test_a_page_with_changes_is_not_closed_silently(window: BrowserWindow, browser: Browser, site: Site) -> None:
     tab = open_page(window, site.url("/unload"), "Unload")
     click(tab, 30, 20)
@@ -147,3 +177,16 @@ def test_a_page_with_changes_is_not_closed_silently(window: BrowserWindow, brows
     window.close()
     until(lambda: browser.windows == [], "the window is closed")
     assert dialogs.titles == [f"Leave http://127.0.0.1:{site.port}?"] * 2
+
+
+def test_the_last_window_asks_before_it_cancels_downloads(
+    window: BrowserWindow, browser: Browser, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(window.downloads), "running", 2)
+    open_page(window, site.url("/"), "First")
+    dialogs = Dialogs(lambda dialog: press_button(dialog, "Cancel"), lambda dialog: press_button(dialog, "Close"))
+    window.close()
+    assert browser.windows == [window]
+    window.close()
+    until(lambda: browser.windows == [], "the window is closed")
+    assert dialogs.titles == ["Close PeerSky?"] * 2

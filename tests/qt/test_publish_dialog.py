@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from tests.qt.conftest import World
 
+pytestmark = pytest.mark.usefixtures("patient_user")
+
 URL = f"hyper://{'y' * 52}/"
 RESULT = {"url": URL, "root": URL, "bytes": 2_000, "files": 2, "skipped": 1}
 

@@ -429,10 +429,11 @@ class BrowserWindow(QMainWindow):
         if not self._answered and self.tabs:
             # Every page may object; the window closes when the last one agreed.
             event.ignore()
-            if self._closing is None and self.browser.confirm_downloads(self):
-                self._closing = set(self.tabs)
-                for tab in list(self.tabs):
-                    tab.ask_to_close()
+            if self._closing is None:
+                if self.browser.confirm_downloads(self):
+                    self._closing = set(self.tabs)
+                    for tab in list(self.tabs):
+                        tab.ask_to_close()
                 return
         event.accept()
         self.browser.forget(self)

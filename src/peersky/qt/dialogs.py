@@ -1,4 +1,4 @@
-"""Dialogs that a page or a server asks for: each names who asks, and no page can open them without end."""
+"""Dialogs that a page or a server asks for: each names who asks, none is answered by accident or opened without end."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PyQt6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QFormLayout, Q
 
 from peersky.core.address import Connection, connection_of
 from peersky.core.origins import parse_origin
+from peersky.qt.answer_guard import AnswerGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +43,12 @@ class Dialog(QDialog):
         title: names who asks.
         text: plain text; cut where it is endless.
         yes, no: labels of the buttons; an empty ``no`` leaves that button out.
+        enter_is_yes: otherwise Enter means no.
     """
 
-    def __init__(self, parent: QWidget, title: str, text: str, yes: str = "OK", no: str = "Cancel") -> None:
+    def __init__(
+        self, parent: QWidget, title: str, text: str, yes: str = "OK", no: str = "Cancel", *, enter_is_yes: bool = True
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle(title)
         self.setWindowModality(Qt.WindowModality.WindowModal)
@@ -63,10 +67,10 @@ class Dialog(QDialog):
         self.form = QFormLayout()
         self.buttons = QDialogButtonBox(self)
         accept = self.buttons.addButton(yes, QDialogButtonBox.ButtonRole.AcceptRole)
-        if accept is not None:
-            accept.setDefault(True)
-        if no:
-            self.buttons.addButton(no, QDialogButtonBox.ButtonRole.RejectRole)
+        reject = self.buttons.addButton(no, QDialogButtonBox.ButtonRole.RejectRole) if no else None
+        default = accept if enter_is_yes else reject
+        if default is not None:
+            default.setDefault(True)
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
@@ -75,6 +79,7 @@ class Dialog(QDialog):
             layout.addWidget(widget)
         layout.addLayout(self.form)
         layout.addWidget(self.buttons)
+        AnswerGuard(self, *self.buttons.buttons())
 
     def ask(self) -> bool:
         """Show the dialog and wait. False also when the tab went away meanwhile."""
@@ -145,7 +150,7 @@ class PageDialogs(QObject):
         if not self._silenced:
             dialog = self._open(f"{site_name(origin)} says", text or "", no="")
             self._run(dialog)
-            _discard(dialog)
+            discard(dialog)
 
     def _confirm(self, origin: QUrl, text: str | None) -> bool:
         if (text or "").startswith(_LEAVE):
@@ -154,14 +159,14 @@ class PageDialogs(QObject):
             return False
         dialog = self._open(f"{site_name(origin)} asks", text or "")
         answer = self._run(dialog)
-        _discard(dialog)
+        discard(dialog)
         return answer
 
     def _leave(self, origin: QUrl) -> bool:
         text = "What you changed on this page may not be saved."
         dialog = self._open(f"Leave {site_name(origin)}?", text, "Leave", "Stay")
         leaves = self._wait(dialog)
-        _discard(dialog)
+        discard(dialog)
         if not leaves:
             self.stayed.emit()
         return leaves
@@ -175,10 +180,10 @@ class PageDialogs(QObject):
         dialog.form.addRow(edit)
         edit.setFocus()
         if not self._run(dialog):
-            _discard(dialog)
+            discard(dialog)
             return False, None
         value = edit.text()
-        _discard(dialog)
+        discard(dialog)
         return True, value
 
     def _authenticate(self, url: QUrl, authenticator: QAuthenticator | None) -> None:
@@ -204,9 +209,10 @@ class PageDialogs(QObject):
         if self._wait(dialog) and not sip.isdeleted(dialog):
             authenticator.setUser(name.text())
             authenticator.setPassword(password.text())
-        _discard(dialog)
+        discard(dialog)
 
 
-def _discard(dialog: QDialog) -> None:
+def discard(dialog: QDialog) -> None:
+    """Delete a dialog that was answered, if the tab did not take it along."""
     if not sip.isdeleted(dialog):
         dialog.deleteLater()

@@ -10,6 +10,7 @@ from PyQt6.QtSvg import QSvgRenderer
 from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from peersky.core.errors import PeerSkyError
+from peersky.qt.answer_guard import AnswerGuard
 from peersky.qt.menus import copy_text
 from peersky.web.qr import qr_svg
 
@@ -82,6 +83,7 @@ class LinkDialog(QDialog):
         layout.setSpacing(12)
         for widget in (reach, self.box, buttons):
             layout.addWidget(widget)
+        AnswerGuard(self, self.box.copy_button, *buttons.buttons())
 
 
 def qr_pixmap(text: str, ratio: float) -> QPixmap:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-import time
 import unicodedata
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from PyQt6.QtCore import QEvent, QObject, Qt, QTimer, pyqtSignal
-from PyQt6.QtGui import QHideEvent, QKeyEvent, QMouseEvent, QMoveEvent, QPaintEvent, QShowEvent
+from PyQt6.QtCore import Qt, QTimer, pyqtSignal
+from PyQt6.QtGui import QKeyEvent, QPaintEvent
 from PyQt6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QWidget
 
-from peersky.core.click_guard import ClickGuard
+from peersky.qt.answer_guard import AnswerGuard
 from peersky.qt.icons import IconButton, text_icon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LONG_WORD = re.compile(r"\S{32,}")
-_Event: Final = QEvent.Type
-_ANSWERING: Final = frozenset({Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space, Qt.Key.Key_Select})
 
 
 def _plain(text: str) -> str:
@@ -40,7 +37,7 @@ class NoticeBar(QFrame):
         icon_name: of the icon in front.
         text: one sentence, plain text.
         yes, no: labels of the buttons.
-        clock: seconds, monotonic.
+        clock: seconds, monotonic; None: the system's.
     """
 
     answered = pyqtSignal(bool)
@@ -55,7 +52,7 @@ class NoticeBar(QFrame):
         yes: str = "",
         no: str = "",
         parent: QWidget | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         super().__init__(parent)
         text = _plain(text)
@@ -79,7 +76,8 @@ class NoticeBar(QFrame):
         self.close_button = IconButton("close", "Not now" if yes else "Close this message", self, size=16)
         self.close_button.clicked.connect(self.dismissed)
         layout.addWidget(self.close_button)
-        self._guard = ClickGuard(clock)
+        self._guard = AnswerGuard(self, *self.buttons, clock=clock)
+        self._guard.restarted.connect(self._wait_again)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._show_guard)
@@ -91,7 +89,6 @@ class NoticeBar(QFrame):
         button.setProperty("primary", answer)
         button.setAutoDefault(True)
         button.clicked.connect(lambda: self.answered.emit(answer))
-        button.installEventFilter(self)
         self.buttons.append(button)
         return button
 
@@ -106,58 +103,16 @@ class NoticeBar(QFrame):
         if remaining_s > 0:
             self._timer.start(int(remaining_s * 1000) + 1)
 
-    def _start_over(self) -> None:
-        self._guard.hide()
+    def _wait_again(self) -> None:
         self._timer.stop()
         self._set_enabled(False)
+        # What is not painted takes no answer, and needs no timer.
         self.update()
-
-    # It counts as appearing when the tab or the window comes to the front, and when the bar moves under the pointer.
-
-    def showEvent(self, event: QShowEvent | None) -> None:
-        super().showEvent(event)
-        window = self.window()
-        if window is not None:
-            window.installEventFilter(self)
-        self._start_over()
-
-    def hideEvent(self, event: QHideEvent | None) -> None:
-        super().hideEvent(event)
-        self._start_over()
-
-    def moveEvent(self, event: QMoveEvent | None) -> None:
-        super().moveEvent(event)
-        self._start_over()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         super().paintEvent(event)
-        self._guard.see()
         if not self._timer.isActive():
             self._show_guard()
-
-    def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        # Clicks on a button that takes no answer yet come here.
-        self._guard.accepts()
-        self._show_guard()
-        super().mousePressEvent(event)
-
-    def mouseDoubleClickEvent(self, event: QMouseEvent | None) -> None:
-        self.mousePressEvent(event)
-
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        if event is None:
-            return False
-        if watched is self.window():
-            if event.type() == _Event.WindowActivate:
-                self._start_over()
-            return False
-        is_key = isinstance(event, QKeyEvent) and event.type() == _Event.KeyPress and event.key() in _ANSWERING
-        if is_key or event.type() in (_Event.MouseButtonPress, _Event.MouseButtonDblClick):
-            repeated = event.isAutoRepeat() if isinstance(event, QKeyEvent) else event.type() != _Event.MouseButtonPress
-            if not self._guard.accepts(repeated=repeated):
-                self._show_guard()
-                return True
-        return False
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         if event is not None and event.key() == Qt.Key.Key_Escape:

@@ -21,6 +21,7 @@ from PyQt6.QtWidgets import (
 )
 
 from peersky.core.sizes import size_text
+from peersky.qt.answer_guard import AnswerGuard
 from peersky.qt.link_dialog import REACH, LinkBox
 from peersky.qt.menus import copy_text
 from peersky.qt.publishing import Publishing, Wanted
@@ -65,6 +66,7 @@ class PublishDialog(QDialog):
             self.pages.addWidget(page)
         layout = QVBoxLayout(self)
         layout.addWidget(self.pages)
+        AnswerGuard(self, *self.findChildren(QPushButton))
         self.choose(path)
 
     # The form

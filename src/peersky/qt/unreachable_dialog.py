@@ -7,6 +7,8 @@ from typing import Final
 from PyQt6.QtCore import Qt, pyqtSignal
 from PyQt6.QtWidgets import QDialog, QDialogButtonBox, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from peersky.qt.answer_guard import AnswerGuard
+
 INSTALL_URL: Final = "https://ollama.com/download"
 TITLE: Final = "Ollama cannot be reached"
 
@@ -53,3 +55,4 @@ class UnreachableDialog(QDialog):
         layout.setSpacing(12)
         for widget in (heading, self.text, buttons):
             layout.addWidget(widget)
+        AnswerGuard(self, *buttons.buttons())

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 from PyQt6.QtCore import QByteArray, QCoreApplication, QEvent, QObject
 from PyQt6.QtGui import QGuiApplication
 from PyQt6.QtWebEngineCore import QWebEngineDownloadRequest, QWebEngineNotification, QWebEngineSettings
-from PyQt6.QtWidgets import QApplication, QFileDialog, QMessageBox
+from PyQt6.QtWidgets import QApplication, QFileDialog
 
 from peersky.llm.downloads import Download
 from peersky.qt.browser_window import BrowserWindow
-from peersky.qt.dialogs import site_name
+from peersky.qt.dialogs import Dialog, discard, site_name
 from peersky.qt.downloads import accept
 from peersky.qt.icons import icon
 from peersky.qt.model_sign import page_origin
@@ -314,9 +314,13 @@ class Browser(QObject):
         if not running or len(self.windows) > 1:
             return True
         text = f"{running} download{'s are' if running > 1 else ' is'} not finished and will be cancelled."
-        buttons = QMessageBox.StandardButton
-        answer = QMessageBox.question(window, "Close PeerSky?", text, buttons.Close | buttons.Cancel, buttons.Cancel)
-        return answer == buttons.Close
+        # Links and pages can bring this up: what closes the last tab closes the window.
+        dialog = Dialog(window, "Close PeerSky?", text, "Close", enter_is_yes=False)
+        closes = dialog.ask()
+        discard(dialog)
+        if not closes:
+            self.stay()
+        return closes
 
     def _on_notification(self, notification: QWebEngineNotification) -> None:
         window = self.active
