@@ -16,7 +16,7 @@ from peersky.p2p.permissions import Publishers
 from peersky.p2p.program import Program
 from peersky.system.paths import open_profile
 from peersky.system.permissions import SitePermissions
-from peersky.system.prompt_port import Question
+from peersky.system.prompt_port import Consent, Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from peersky.system.tasks import TaskOwner
@@ -50,9 +50,9 @@ class Person:
         self.answer = True
         self.questions: list[Question] = []
 
-    async def ask(self, question: Question) -> bool:
+    async def ask(self, question: Question) -> Consent:
         self.questions.append(question)
-        return self.answer
+        return Consent.FOR_GOOD if self.answer else Consent.REFUSED
 
 
 class World:

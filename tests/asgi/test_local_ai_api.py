@@ -21,7 +21,7 @@ from peersky.system.logbook import Logbook
 from peersky.system.notify_port import NobodyToNotify
 from peersky.system.paths import open_profile
 from peersky.system.permissions import SitePermissions
-from peersky.system.prompt_port import Question
+from peersky.system.prompt_port import Consent, Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from peersky.web.asker import Asker
@@ -46,8 +46,8 @@ SETTINGS, HOME, LOG = page("settings"), page("home"), page("logs")
 
 
 class Yes:
-    async def ask(self, question: Question) -> bool:
-        return True
+    async def ask(self, question: Question) -> Consent:
+        return Consent.FOR_GOOD
 
 
 class Slow(ScriptedProvider):

@@ -19,7 +19,7 @@ from peersky.p2p.errors import NodeRefused, NodeUnavailable
 from peersky.p2p.ledger import Ledger, Publication
 from peersky.p2p.permissions import Publishers
 from peersky.system.permissions import SitePermissions
-from peersky.system.prompt_port import Question
+from peersky.system.prompt_port import Consent, Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from peersky.web.asker import Asker
@@ -40,8 +40,8 @@ def page(host: str, resource: str = "xhr") -> Asker:
 
 
 class Person:
-    async def ask(self, question: Question) -> bool:
-        return True
+    async def ask(self, question: Question) -> Consent:
+        return Consent.FOR_GOOD
 
 
 class World:

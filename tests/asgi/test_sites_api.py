@@ -21,7 +21,7 @@ from peersky.llm.memory import MemoryStore
 from peersky.llm.meter import Meter
 from peersky.system.logbook import Logbook
 from peersky.system.permissions import SitePermissions
-from peersky.system.prompt_port import Question
+from peersky.system.prompt_port import Consent, Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from peersky.system.site_records import SiteRecords
@@ -80,10 +80,10 @@ class World:
     def _recheck(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.call_soon_threadsafe(self.bridge.recheck)
 
-    async def ask(self, question: Question) -> bool:
+    async def ask(self, question: Question) -> Consent:
         self.questions.append(question)
         await self.hold.wait()
-        return self.answer
+        return Consent.FOR_GOOD if self.answer else Consent.REFUSED
 
     async def act(self, action: str, origin: str = BLOG, **more: Any) -> Reply:
         return await self.pages.post(SITES, json={"action": action, "origin": origin, **more})

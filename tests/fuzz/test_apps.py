@@ -28,7 +28,7 @@ from peersky.core.trust import INTERNAL_APIS
 from peersky.p2p.program import Program, Say
 from peersky.system.paths import open_profile
 from peersky.system.profile_lock import ProfileLock
-from peersky.system.prompt_port import Question
+from peersky.system.prompt_port import Consent, Question
 from peersky.web import memory_app
 from peersky.web.asker import COMMAND_LINE, NOBODY, Asker
 from peersky.web.compose import Services, open_services
@@ -113,9 +113,9 @@ class Person:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def ask(self, question: Question) -> bool:
+    async def ask(self, question: Question) -> Consent:
         self.asked += 1
-        return bool(self.asked % 2)
+        return Consent.FOR_GOOD if self.asked % 2 else Consent.REFUSED
 
 
 class World:

@@ -19,7 +19,7 @@ from peersky.p2p.install import BUNDLE, install, installed
 from peersky.p2p.program import Program, Say, node_binary
 from peersky.system.paths import open_profile
 from peersky.system.profile_lock import ProfileLock
-from peersky.system.prompt_port import Question
+from peersky.system.prompt_port import Consent, Question
 from peersky.web.asker import Asker
 from peersky.web.compose import Services, open_services
 from tests.asgi.client import AsgiClient, Reply
@@ -41,9 +41,9 @@ class Person:
     def __init__(self) -> None:
         self.questions: list[Question] = []
 
-    async def ask(self, question: Question) -> bool:
+    async def ask(self, question: Question) -> Consent:
         self.questions.append(question)
-        return True
+        return Consent.FOR_GOOD
 
 
 class Peer:

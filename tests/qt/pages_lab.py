@@ -28,7 +28,7 @@ from peersky.system.app_store import AppStore
 from peersky.system.logbook import Logbook
 from peersky.system.paths import open_profile
 from peersky.system.permissions import SitePermissions
-from peersky.system.prompt_port import Question
+from peersky.system.prompt_port import Consent, Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from peersky.system.site_records import SiteRecords
@@ -75,9 +75,9 @@ class Person:
     def __init__(self) -> None:
         self.questions: list[Question] = []
 
-    async def ask(self, question: Question) -> bool:
+    async def ask(self, question: Question) -> Consent:
         self.questions.append(question)
-        return True
+        return Consent.FOR_GOOD
 
 
 class Notices:

@@ -24,11 +24,12 @@ LEFT = Qt.MouseButton.LeftButton
 class Asked:
     """A question in a window, with a clock of the test's own."""
 
-    def __init__(self, text: str = "https://evil.example: May this site publish?") -> None:
+    def __init__(self, text: str = "https://evil.example: May this site publish?", now_label: str = "") -> None:
         self.now = 1000.0
-        self.answers: list[bool] = []
+        self.answers: list[bool | None] = []
         self.window = QWidget()
-        self.bar = NoticeBar("question", text, "Publish", "Do not", self.window, clock=lambda: self.now)
+        clock = lambda: self.now  # noqa: E731
+        self.bar = NoticeBar("question", text, "Publish", "Do not", self.window, clock=clock, now=now_label)
         self.bar.answered.connect(self.answers.append)
         self.layout = QVBoxLayout(self.window)
         self.layout.addWidget(self.bar)
@@ -102,6 +103,31 @@ def test_a_held_key_is_no_answer(asked: Asked) -> None:
         asked.hold(key)
         asked.later(GUARD_S)
     assert asked.answers == []
+
+
+@pytest.mark.parametrize("width", [320, 480, 700, 2560])
+def test_three_answers_are_whole_and_in_reach_of_the_keyboard(qt_application: QApplication, width: int) -> None:
+    asked = Asked("https://a.example: May this page send its questions to api.example?", now_label="Allow for now")
+    asked.bar.allowed_for_now.connect(lambda: asked.answers.append(None))
+    asked.layout.setContentsMargins(0, 0, 0, 0)
+    asked.window.resize(width, 400)
+    until(lambda: asked.bar.width() == width, "the width")
+    KEYBOARD.qWait(0)
+    places = [button.geometry() for button in asked.bar.buttons]
+    assert [button.text() for button in asked.bar.buttons] == ["Do not", "Allow for now", "Publish"]
+    for button, place in zip(asked.bar.buttons, places, strict=True):
+        assert asked.bar.rect().contains(place)
+        assert place.width() >= button.sizeHint().width()
+        assert sum(place.intersects(other) for other in [*places, asked.bar.label.geometry()]) == 1
+        assert button.accessibleDescription() == asked.bar.accessibleName()
+    asked.later(GUARD_S)
+    asked.bar.buttons[0].setFocus()
+    for _ in places:
+        KEYBOARD.keyClick(QApplication.focusWidget(), Qt.Key.Key_Space)
+        KEYBOARD.keyClick(QApplication.focusWidget(), Qt.Key.Key_Tab)
+    assert asked.answers == [False, None, True]
+    assert asked.bar.close_button.hasFocus()
+    asked.window.deleteLater()
 
 
 def test_it_takes_no_keyboard_from_the_page(asked: Asked) -> None:

@@ -12,7 +12,7 @@ from PyQt6.QtCore import QCoreApplication, QEvent
 from peersky.core.origins import Origin
 from peersky.qt.prompts import WindowPrompts
 from peersky.qt.window import Browser
-from peersky.system.prompt_port import Question
+from peersky.system.prompt_port import Consent, Question
 from peersky.system.tasks import TaskOwner
 from tests.qt.window_host import WindowHost, page_app, until
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from tests.qt.conftest import World
 
 HOME = Origin("peersky", "home")
-PUBLISH = Question(HOME, "publish", "May this site publish to your drive?", "Publish", "Do not")
+PUBLISH = Question(HOME, "publish", "May this site publish to your drive?")
+ANSWERS = {"Allow": Consent.FOR_GOOD, "Allow for now": Consent.FOR_NOW, "Don’t allow": Consent.REFUSED}
 
 
 @pytest.fixture
@@ -61,9 +62,9 @@ def answer(bar: NoticeBar, label: str) -> None:
     button.click()
 
 
-def test_yes_and_no(browser: Browser, prompts: WindowPrompts, services: ServiceThread) -> None:
+def test_for_good_for_now_and_no(browser: Browser, prompts: WindowPrompts, services: ServiceThread) -> None:
     browser.new_window("peersky://home/")
-    for label, said in (("Publish", True), ("Do not", False)):
+    for label, said in ANSWERS.items():
         asked = services.call(prompts.ask(PUBLISH))
         until(lambda: bars(browser), "the bar")
         assert bars(browser)[0].label.text() == "peersky://home: May this site publish to your drive?"
@@ -83,8 +84,8 @@ def test_the_key_of_a_drive_does_not_widen_the_window(
     until(bars(browser)[0].isVisible, "the bar is seen")
     assert window.minimumSizeHint().width() == before
     assert bars(browser)[0].accessibleName() == f"{drive}: May this site publish?"
-    answer(bars(browser)[0], "Block")
-    assert asked.result(timeout=10) is False
+    answer(bars(browser)[0], "Don’t allow")
+    assert asked.result(timeout=10) is Consent.REFUSED
 
 
 @pytest.mark.attack("Questions of the browser")
@@ -101,7 +102,7 @@ def test_the_question_stands_in_the_tab_of_its_site(
     assert other.bars == []
     window.select_tab(0)
     theirs.bars[0].close_button.click()
-    assert asked.result(timeout=10) is False
+    assert asked.result(timeout=10) is Consent.REFUSED
 
 
 def test_clicks_in_the_first_half_second_are_ignored(
@@ -111,11 +112,12 @@ def test_clicks_in_the_first_half_second_are_ignored(
     asked = services.call(prompts.ask(PUBLISH))
     until(lambda: bars(browser), "the bar")
     bar = bars(browser)[0]
-    bar.buttons[1].click()
+    for button in bar.buttons:
+        button.click()
     assert bars(browser) == [bar]
     assert not asked.done()
-    answer(bar, "Publish")
-    assert asked.result(timeout=10) is True
+    answer(bar, "Allow")
+    assert asked.result(timeout=10) is Consent.FOR_GOOD
 
 
 @pytest.mark.attack("Questions of the browser")
@@ -124,10 +126,27 @@ def test_the_same_question_twice_is_one_bar(browser: Browser, prompts: WindowPro
     asked = [services.call(prompts.ask(PUBLISH)) for _ in range(2)]
     other = services.call(prompts.ask(Question(HOME, "cloud", "May it ask the cloud?")))
     until(lambda: len(bars(browser)) == 2, "two bars")
-    answer(bars(browser)[0], "Publish")
-    assert [future.result(timeout=10) for future in asked] == [True, True]
-    answer(bars(browser)[0], "Block")
-    assert other.result(timeout=10) is False
+    answer(bars(browser)[0], "Allow")
+    assert [future.result(timeout=10) for future in asked] == [Consent.FOR_GOOD] * 2
+    answer(bars(browser)[0], "Don’t allow")
+    assert other.result(timeout=10) is Consent.REFUSED
+
+
+@pytest.mark.attack("Questions of the browser")
+def test_a_yes_to_one_service_is_none_to_another(
+    browser: Browser, prompts: WindowPrompts, services: ServiceThread
+) -> None:
+    browser.new_window("peersky://home/")
+    one, two = (
+        services.call(prompts.ask(Question(HOME, "cloud", f"May it ask {name}?", f"https://{name}.example")))
+        for name in ("one", "two")
+    )
+    until(lambda: len(bars(browser)) == 2, "two bars")
+    answer(next(bar for bar in bars(browser) if "one" in bar.label.text()), "Allow")
+    assert one.result(timeout=10) is Consent.FOR_GOOD
+    assert not two.done()
+    answer(bars(browser)[0], "Don’t allow")
+    assert two.result(timeout=10) is Consent.REFUSED
 
 
 def test_cancelling_withdraws_the_question(browser: Browser, prompts: WindowPrompts, services: ServiceThread) -> None:
@@ -182,10 +201,10 @@ def test_closing_the_tab_says_no(browser: Browser, prompts: WindowPrompts, servi
     until(lambda: bars(browser), "the bar")
     window.commands.close_tab()
     until(asked.done, "the answer")
-    assert asked.result() is False
+    assert asked.result() is Consent.REFUSED
 
 
 def test_without_a_window_the_answer_is_no(browser: Browser, prompts: WindowPrompts, services: ServiceThread) -> None:
     asked = services.call(prompts.ask(PUBLISH))
     until(asked.done, "the answer")
-    assert asked.result() is False
+    assert asked.result() is Consent.REFUSED

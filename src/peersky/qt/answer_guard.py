@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from PyQt6 import sip
 from PyQt6.QtCore import QEvent, QObject, Qt, pyqtSignal
 from PyQt6.QtGui import QKeyEvent
 
@@ -48,7 +49,8 @@ class AnswerGuard(QObject):
         return self._guard.remaining_s
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        if event is None:
+        # A surface that is being deleted still has events, and not all of a surface any more.
+        if event is None or sip.isdeleted(self._surface):
             return False
         kind = event.type()
         window = self._surface.window()

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from PyQt6.QtCore import QObject, pyqtSignal
 
-from peersky.system.prompt_port import Question
+from peersky.system.prompt_port import Consent, Question
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Answer = Callable[[bool], None]
+    Answer = Callable[[Consent], None]
+    Key = tuple[str, str, str]
     Withdraw = Callable[[], None]
 
 
@@ -23,12 +24,12 @@ class _Waiter:
     """One call of :meth:`WindowPrompts.ask` that waits on its own loop."""
 
     loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[bool]
+    future: asyncio.Future[Consent]
 
-    def answer(self, value: bool) -> None:
+    def answer(self, reply: Consent) -> None:
         def settle() -> None:
             if not self.future.done():
-                self.future.set_result(value)
+                self.future.set_result(reply)
 
         # The loop may be gone when the browser closes; then nobody waits either.
         with contextlib.suppress(RuntimeError):
@@ -41,6 +42,10 @@ class _Shown:
 
     withdraw: Withdraw
     waiters: list[_Waiter] = field(default_factory=list)
+
+
+def _key(question: Question) -> Key:
+    return str(question.origin), question.capability, question.target
 
 
 class WindowPrompts(QObject):
@@ -56,11 +61,11 @@ class WindowPrompts(QObject):
         super().__init__()
         self.presenter: Callable[[Question, Answer], Withdraw | None] | None = None
         """Shows a question and returns what takes it away again; None where there is no window to show it in."""
-        self._shown: dict[tuple[str, str], _Shown] = {}
+        self._shown: dict[Key, _Shown] = {}
         self._asked.connect(self._show)
         self._gave_up.connect(self._withdraw)
 
-    async def ask(self, question: Question) -> bool:
+    async def ask(self, question: Question) -> Consent:
         """See :class:`~peersky.system.prompt_port.PromptPort`. May be called on any thread's loop."""
         loop = asyncio.get_running_loop()
         waiter = _Waiter(loop, loop.create_future())
@@ -71,24 +76,24 @@ class WindowPrompts(QObject):
             self._gave_up.emit(question, waiter)
             raise
 
-    def answer_all(self, value: bool = False) -> None:
-        """Answer everything that is open; the last window closes."""
+    def refuse_all(self) -> None:
+        """Answer everything that is open with no; the last window closes."""
         for key in list(self._shown):
-            self._settle(key, value)
+            self._settle(key, Consent.REFUSED)
 
     def _show(self, question: Question, waiter: _Waiter) -> None:
-        key = (str(question.origin), question.capability)
+        key = _key(question)
         if key in self._shown:
             self._shown[key].waiters.append(waiter)
             return
-        withdraw = self.presenter(question, lambda value: self._settle(key, value)) if self.presenter else None
+        withdraw = self.presenter(question, lambda reply: self._settle(key, reply)) if self.presenter else None
         if withdraw is None:
-            waiter.answer(False)
+            waiter.answer(Consent.REFUSED)
             return
         self._shown[key] = _Shown(withdraw, [waiter])
 
     def _withdraw(self, question: Question, waiter: _Waiter) -> None:
-        key = (str(question.origin), question.capability)
+        key = _key(question)
         shown = self._shown.get(key)
         if shown is None or waiter not in shown.waiters:
             return
@@ -97,10 +102,10 @@ class WindowPrompts(QObject):
             del self._shown[key]
             shown.withdraw()
 
-    def _settle(self, key: tuple[str, str], value: bool) -> None:
+    def _settle(self, key: Key, reply: Consent) -> None:
         shown = self._shown.pop(key, None)
         if shown is None:
             return
         shown.withdraw()
         for waiter in shown.waiters:
-            waiter.answer(value)
+            waiter.answer(reply)

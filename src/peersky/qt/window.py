@@ -20,6 +20,7 @@ from peersky.qt.notice_bar import NoticeBar
 from peersky.qt.prompts import WindowPrompts
 from peersky.qt.theme import apply_scheme
 from peersky.qt.unreachable_dialog import INSTALL_URL, UnreachableDialog
+from peersky.system.prompt_port import Consent, Question
 from peersky.web.p2p_lookups import Lookup
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from peersky.qt.host import Host
     from peersky.qt.notifier import DesktopNotifier
     from peersky.qt.tab import Tab
-    from peersky.system.prompt_port import Question
 
 __all__ = ["Browser", "BrowserWindow", "WindowPrompts", "run_window"]
 
@@ -141,7 +141,7 @@ class Browser(QObject):
         window.dispose()
         self.tell_shown()
         if not self.windows and self._prompts is not None:
-            self._prompts.answer_all(False)
+            self._prompts.refuse_all()
         if self._quitting and self.windows:
             self.windows[-1].close()
 
@@ -159,7 +159,7 @@ class Browser(QObject):
         """Delete all windows and pages now, without asking them."""
         if self._prompts is not None:
             self._prompts.presenter = None
-            self._prompts.answer_all(False)
+            self._prompts.refuse_all()
         self.host.profile.setNotificationPresenter(lambda _notification: None)
         for window in list(self.windows):
             self.windows.remove(window)
@@ -330,7 +330,7 @@ class Browser(QObject):
         window.tab.show_message(text.strip()[:300], "bell")
         notification.show()
 
-    def _present(self, question: Question, answer: Callable[[bool], None]) -> Callable[[], None] | None:
+    def _present(self, question: Question, answer: Callable[[Consent], None]) -> Callable[[], None] | None:
         """Show a service's question in the tab of the site that asks, or in front of the user where it has none."""
         window = self.active
         if window is None or window.tab is None:
@@ -340,8 +340,9 @@ class Browser(QObject):
         theirs = (tab for tab in [*shown, *rest] if page_origin(tab.committed_address) == question.origin)
         tab = next(theirs, window.tab)
         text = f"{question.origin}: {question.text}"
-        bar = NoticeBar("question", text, question.yes, question.no, tab)
-        bar.answered.connect(answer)
-        bar.dismissed.connect(lambda: answer(False))
+        bar = NoticeBar("question", text, question.yes, question.no, tab, now=question.now)
+        bar.answered.connect(lambda yes: answer(Consent.FOR_GOOD if yes else Consent.REFUSED))
+        bar.allowed_for_now.connect(lambda: answer(Consent.FOR_NOW))
+        bar.dismissed.connect(lambda: answer(Consent.REFUSED))
         tab.add_bar(bar)
         return lambda: tab.remove_bar(bar)

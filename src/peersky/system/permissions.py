@@ -35,7 +35,7 @@ from peersky.core.trust import (
     may,
 )
 from peersky.system.files import write_atomically
-from peersky.system.prompt_port import NobodyToAsk, PromptPort, Question
+from peersky.system.prompt_port import Consent, NobodyToAsk, PromptPort, Question
 
 Key = tuple[str, str, str]
 """Serialised origin, capability, and the service that ``cloud`` is about (or an empty text)."""
@@ -122,7 +122,7 @@ class SitePermissions:
 
         Args:
             decision: None: what the table says.
-            for_good: otherwise until PeerSky is closed.
+            for_good: otherwise until PeerSky is closed; then what was decided for good counts again.
 
         Raises:
             InvalidRequest: nothing can be decided about this origin or capability.
@@ -133,9 +133,13 @@ class SitePermissions:
             known = ", ".join(SITE_CAPABILITIES)
             raise InvalidRequest(f"The option capability must be one of {known}.", param="capability")
         with self._changing(origin):
+            decided = (origin, capability, target)
+            lasting = self._kept.decisions.get(decided) if decision is not None and not for_good else None
             self._drop(lambda key: key[:2] == (origin, capability) and target in ("", key[2]))
+            if lasting is not None:
+                self._kept.decisions[decided] = lasting
             if decision is not None:
-                (self._kept.decisions if for_good else self._now)[origin, capability, target] = decision
+                (self._kept.decisions if for_good else self._now)[decided] = decision
 
     def block(self, origin: str, *, for_good: bool = True) -> None:
         """Take everything from a site.
@@ -191,7 +195,7 @@ class SitePermissions:
     async def check(self, origin: Origin, capability: str, ask: str, refused: str, target: str = "") -> None:
         """Return if a site may do something, after asking the user if the policy says so.
 
-        A yes is kept for good, a no until PeerSky is closed.
+        A yes is kept for good, or until PeerSky is closed where the user said so; a no until PeerSky is closed.
 
         Args:
             ask: the question; names what the site wants.
@@ -208,10 +212,10 @@ class SitePermissions:
             case Answer.NO:
                 raise NotAllowed("You blocked this site; peersky://settings/sites shows it.", reason="blocked_by_user")
         if key not in self._declined:
-            allowed = await self._prompts.ask(Question(origin, capability, ask))
-            self._on_answer(key, allowed)
-            if allowed:
-                self.decide(*key[:2], Decision.ALLOW, target=target)
+            reply = await self._prompts.ask(Question(origin, capability, ask, target))
+            self._on_answer(key, reply is not Consent.REFUSED)
+            if reply is not Consent.REFUSED:
+                self.decide(*key[:2], Decision.ALLOW, target=target, for_good=reply is Consent.FOR_GOOD)
                 return
             with self._lock:
                 self._declined.add(key)

@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import Protocol
 
 from peersky.core.origins import Origin
 
 
+class Consent(enum.Enum):
+    """What the user said. A refusal holds until PeerSky is closed."""
+
+    FOR_GOOD = "for good"
+    FOR_NOW = "until PeerSky is closed"
+    REFUSED = "refused"
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A yes-or-no question on behalf of a site.
+    """Whether a site may do something: for good, until PeerSky is closed, or not.
 
     Attributes:
         origin: who wants something; named in the prompt.
-        capability: stable identifier, ``publish``, ``cloud``…; one open prompt per origin and capability.
+        capability: stable identifier, ``publish``, ``cloud``…
         text: the question, one sentence, plain text.
-        yes, no: labels of the buttons.
+        target: the service that ``cloud`` is about. One prompt is open per origin, capability and target.
+        yes, now, no: labels of the buttons.
     """
 
     origin: Origin
     capability: str
     text: str
+    target: str = ""
     yes: str = "Allow"
-    no: str = "Block"
+    now: str = "Allow for now"
+    no: str = "Don’t allow"
 
 
 class PromptPort(Protocol):
     """Shows questions to the user."""
 
-    async def ask(self, question: Question) -> bool:
-        """True only when the user said yes. Cancelling the call (the page went away) withdraws the question."""
+    async def ask(self, question: Question) -> Consent:
+        """A yes only when the user said so. Cancelling the call (the page went away) withdraws the question."""
 
 
 class NobodyToAsk:
     """Used where there is no window: every question is answered no."""
 
-    async def ask(self, question: Question) -> bool:
-        return False
+    async def ask(self, question: Question) -> Consent:
+        return Consent.REFUSED

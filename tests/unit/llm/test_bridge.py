@@ -25,7 +25,7 @@ from peersky.core.settings_schema import STARTER_MODEL
 from peersky.llm.bridge import Bridge
 from peersky.llm.consent import CloudConsent
 from peersky.system.permissions import SitePermissions
-from peersky.system.prompt_port import PromptPort, Question
+from peersky.system.prompt_port import Consent, PromptPort, Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from tests.fakes.scripted_provider import END, USAGE, Hold, Log, ScriptedProvider
@@ -448,11 +448,11 @@ class Person:
         self.questions: list[Question] = []
         self.hold: Hold | None = None
 
-    async def ask(self, question: Question) -> bool:
+    async def ask(self, question: Question) -> Consent:
         self.questions.append(question)
         if self.hold is not None:
             await self.hold.wait()
-        return self.answer
+        return Consent.FOR_GOOD if self.answer else Consent.REFUSED
 
 
 class Cloud(ScriptedProvider):

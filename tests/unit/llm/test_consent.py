@@ -10,7 +10,7 @@ from peersky.core.errors import NotAllowed
 from peersky.core.origins import USER, parse_origin
 from peersky.llm.consent import CloudConsent
 from peersky.system.permissions import SitePermissions
-from peersky.system.prompt_port import NobodyToAsk, PromptPort, Question
+from peersky.system.prompt_port import Consent, NobodyToAsk, PromptPort, Question
 
 SITE, OTHER = parse_origin("hyper://abc"), parse_origin("https://agregore.mauve.moe")
 CLOUD, CLOUD_TWO = parse_origin("https://openrouter.ai/api/v1"), parse_origin("https://api.openai.com/v1")
@@ -23,9 +23,9 @@ class Person:
         self.answer = answer
         self.questions: list[Question] = []
 
-    async def ask(self, question: Question) -> bool:
+    async def ask(self, question: Question) -> Consent:
         self.questions.append(question)
-        return self.answer
+        return Consent.FOR_GOOD if self.answer else Consent.REFUSED
 
 
 def consent_of(folder: Path, prompts: PromptPort) -> CloudConsent:

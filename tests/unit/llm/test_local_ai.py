@@ -18,7 +18,7 @@ from peersky.llm.providers.ollama import OllamaProvider
 from peersky.llm.providers.openai_compat import OpenAIProvider
 from peersky.system.paths import open_profile
 from peersky.system.permissions import SitePermissions
-from peersky.system.prompt_port import Question
+from peersky.system.prompt_port import Consent, Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from tests.fakes.scripted_provider import Log, ScriptedProvider
@@ -58,8 +58,8 @@ class World:
         )
         self.ai.unreachable.show = self.shown.append
 
-    async def ask(self, question: Question) -> bool:
-        return True
+    async def ask(self, question: Question) -> Consent:
+        return Consent.FOR_GOOD
 
     def notify(self, title: str, text: str) -> None:
         self.notices.append((title, text))

@@ -17,7 +17,7 @@ from peersky.llm.bridge import Bridge
 from peersky.llm.consent import CloudConsent
 from peersky.llm.meter import Meter
 from peersky.system.permissions import SitePermissions
-from peersky.system.prompt_port import Question
+from peersky.system.prompt_port import Consent, Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from peersky.system.site_records import SiteRecords
@@ -51,12 +51,12 @@ class World:
         self.bridge = Bridge(self.settings, providers, Log(), consent, meter=self.meter)
         self.permissions.subscribe(lambda _origin: self.bridge.recheck())
 
-    async def ask(self, question: Question) -> bool:
+    async def ask(self, question: Question) -> Consent:
         self.questions.append(question)
         self.asked.set()
         if self.answer is None:
             await asyncio.Event().wait()
-        return bool(self.answer)
+        return Consent.FOR_GOOD if self.answer else Consent.REFUSED
 
     async def question(self, origin: Origin = PAGE) -> str:
         answer = ChatAnswer()

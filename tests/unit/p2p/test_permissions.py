@@ -10,7 +10,7 @@ from peersky.core.errors import NotAllowed
 from peersky.core.origins import parse_origin
 from peersky.p2p.permissions import Publishers
 from peersky.system.permissions import SitePermissions
-from peersky.system.prompt_port import NobodyToAsk, Question
+from peersky.system.prompt_port import Consent, NobodyToAsk, Question
 
 SITE, OTHER = parse_origin("https://agregore.mauve.moe"), parse_origin("http://localhost:3000")
 
@@ -22,9 +22,9 @@ class Person:
         self.answer = answer
         self.questions: list[Question] = []
 
-    async def ask(self, question: Question) -> bool:
+    async def ask(self, question: Question) -> Consent:
         self.questions.append(question)
-        return self.answer
+        return Consent.FOR_GOOD if self.answer else Consent.REFUSED
 
 
 async def test_a_site_is_asked_about_once_and_a_yes_survives_a_restart(tmp_path: Path) -> None:

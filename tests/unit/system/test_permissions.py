@@ -12,7 +12,7 @@ from peersky.core.errors import InvalidRequest, NotAllowed, ProfileUnusable
 from peersky.core.origins import Origin, parse_origin
 from peersky.core.trust import Answer, Decision, Publish, SendToService, UseMemory, UseModel, may
 from peersky.system.permissions import SitePermissions
-from peersky.system.prompt_port import Question
+from peersky.system.prompt_port import Consent, Question
 
 SITE = "hyper://abc"
 ORIGIN = parse_origin(SITE)
@@ -20,11 +20,11 @@ ALLOW, ASK, BLOCK = Decision.ALLOW, Decision.ASK, Decision.BLOCK
 
 
 class Person:
-    def __init__(self, answer: bool = True) -> None:
+    def __init__(self, answer: Consent = Consent.FOR_GOOD) -> None:
         self.answer = answer
         self.questions: list[Question] = []
 
-    async def ask(self, question: Question) -> bool:
+    async def ask(self, question: Question) -> Consent:
         self.questions.append(question)
         return self.answer
 
@@ -138,8 +138,23 @@ async def test_the_user_is_asked_where_the_policy_says_so(tmp_path: Path) -> Non
     assert model(SitePermissions(tmp_path / "p.json")) is Answer.YES
 
 
+async def test_a_yes_for_now_ends_with_the_process_and_then_the_user_is_asked_again(tmp_path: Path) -> None:
+    person, file = Person(Consent.FOR_NOW), tmp_path / "p.json"
+    permissions = SitePermissions(file, person)
+    permissions.decide(SITE, "llm", ASK)
+    for service in ("https://one.example", "https://two.example"):
+        for _ in range(2):
+            await permissions.check(ORIGIN, "llm", "May it?", "No.")
+            await permissions.check(ORIGIN, "cloud", "May it ask?", "No.", service)
+    assert [question.target for question in person.questions] == ["", "https://one.example", "https://two.example"]
+    assert {(one.decision, one.for_good) for one in permissions.all()} == {(ALLOW, False)}
+    again = SitePermissions(file)
+    assert [(one.capability, one.decision) for one in again.all()] == [("llm", ASK)]
+    assert model(again) is Answer.ASK
+
+
 async def test_a_no_holds_for_now_and_is_no_block(tmp_path: Path) -> None:
-    person = Person(False)
+    person = Person(Consent.REFUSED)
     permissions = SitePermissions(tmp_path / "p.json", person)
     for _ in range(2):
         with pytest.raises(NotAllowed, match=r"No\.") as caught:
@@ -149,7 +164,7 @@ async def test_a_no_holds_for_now_and_is_no_block(tmp_path: Path) -> None:
     assert [(one.decision, one.declined, one.for_good) for one in permissions.all()] == [(BLOCK, True, False)]
     assert may(ORIGIN, Publish(), ORIGIN, permissions.policy()) is Answer.ASK
     permissions.decide(SITE, "publish", ASK)
-    person.answer = True
+    person.answer = Consent.FOR_GOOD
     await permissions.check(ORIGIN, "publish", "May it?", "No.")
 
 
