@@ -236,17 +236,6 @@ async def test_home_may_look_and_not_steer(world: World) -> None:
     assert reply.status == 405
 
 
-# --- which pages may ask a service
-
-
-async def test_decisions_are_shown_and_taken_back(world: World) -> None:
-    await world.ai.consent.check(parse_origin("hyper://abc"), parse_origin("https://openrouter.ai"))
-    decision = {"origin": "hyper://abc", "service": "https://openrouter.ai"}
-    shown = await world.client.get(f"{API}/cloud")
-    assert shown.json["decisions"] == [{**decision, "allowed": True}]
-    assert (await world.post("cloud", **decision)).json["decisions"] == []
-
-
 # --- the log
 
 

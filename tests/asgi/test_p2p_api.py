@@ -17,9 +17,6 @@ from peersky.llm.bridge import Bridge
 from peersky.llm.memory import MemoryStore, Partition
 from peersky.p2p.errors import NodeRefused, NodeUnavailable
 from peersky.p2p.ledger import Ledger, Publication
-from peersky.p2p.permissions import Publishers
-from peersky.system.permissions import SitePermissions
-from peersky.system.prompt_port import Consent, Question
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from peersky.web.asker import Asker
@@ -39,11 +36,6 @@ def page(host: str, resource: str = "xhr") -> Asker:
     return Asker(parse_origin(f"peersky://{host}"), parse_origin(f"peersky://{host}"), resource)
 
 
-class Person:
-    async def ask(self, question: Question) -> Consent:
-        return Consent.FOR_GOOD
-
-
 class World:
     """The pages app over a real ledger, memory and permissions, and a node that starts nothing."""
 
@@ -52,8 +44,7 @@ class World:
         self.node = NodeDouble()
         self.ledger = Ledger(folder / "ledger.sqlite3")
         self.memory = MemoryStore(folder / "memory.sqlite3", lambda: True)
-        self.publishers = Publishers(SitePermissions(folder / "sites.json", Person()))
-        apis = p2p_apis(self.node, self.ledger, self.memory, self.publishers)
+        apis = p2p_apis(self.node, self.ledger, self.memory)
         bridge = Bridge(settings, {"builtin": ScriptedProvider()}, Log())
         self.app = AsgiClient(make_pages_app(settings, bridge, lambda: DEFAULT_POLICY, ASSETS, apis), page("archive"))
 
@@ -218,7 +209,7 @@ async def test_the_archive_is_closed_to_others(world: World, name: str, who: str
 
 async def test_looking_starts_nothing_and_start_starts_both_protocols(world: World) -> None:
     before = (await world.p2p()).json
-    assert (before["state"], before["node"], before["publishers"]) == ("stopped", None, [])
+    assert (before["state"], before["node"]) == ("stopped", None)
     assert (world.node.starts, world.node.asked) == (0, [])
     after = (await world.p2p(action="start")).json
     assert (after["state"], after["node"]) == ("ready", STATUS)
@@ -234,12 +225,6 @@ async def test_why_it_does_not_start_is_said(world: World) -> None:
 async def test_the_cache_is_freed(world: World) -> None:
     reply = await world.p2p(action="gc")
     assert reply.json["freedBytes"] == 12_000_000
-
-
-async def test_sites_that_may_publish_are_listed_and_revoked(world: World) -> None:
-    await world.publishers.check(parse_origin(SITE), "a file")
-    assert (await world.p2p()).json["publishers"] == [{"origin": SITE, "allowed": True}]
-    assert (await world.p2p(action="revoke", origin=SITE)).json["publishers"] == []
 
 
 @pytest.mark.parametrize(("identities", "owner"), [(False, "user"), (True, None)])
@@ -264,7 +249,7 @@ async def test_a_reset_that_fails_keeps_the_archive(world: World) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{"action": "stop"}, {"action": "reset"}, {"action": "reset", "identities": 1}, {"action": "revoke"}],
+    [{"action": "stop"}, {"action": "reset"}, {"action": "reset", "identities": 1}],
     ids=str,
 )
 async def test_what_the_settings_do_not_know_is_refused(world: World, body: Any) -> None:

@@ -22,7 +22,6 @@ from peersky.llm.providers.base import Provider, PullProgress
 from peersky.llm.providers.ollama import OllamaProvider
 from peersky.llm.providers.openai_compat import OpenAIProvider
 from peersky.p2p.ledger import Ledger
-from peersky.p2p.permissions import Publishers
 from peersky.qt.driver import PageDriver, wait_until
 from peersky.system.app_store import AppStore
 from peersky.system.logbook import Logbook
@@ -116,7 +115,6 @@ class PagesLab:
         )
         self.node = NodeDouble()
         self.ledger = Ledger(self.profile.ledger_file)
-        self.publishers = Publishers(self.permissions)
         self.app_store = AppStore(self.profile.apps_dir)
         self.publications: list[tuple[Path, str, str, str]] = []
         self.forgotten: list[Origin] = []
@@ -135,7 +133,7 @@ class PagesLab:
         apis = internal_apis(self.settings, self.logbook, self.ai, self.memory)
         for host, routes in site_apis(self.permissions, self.records, self.settings).items():
             apis.setdefault(host, []).extend(routes)
-        for host, routes in p2p_apis(self.node, self.ledger, self.memory, self.publishers).items():
+        for host, routes in p2p_apis(self.node, self.ledger, self.memory).items():
             apis.setdefault(host, []).extend(routes)
         for host, routes in app_apis(self.app_store, self._publish, self._forget, self.profile).items():
             apis.setdefault(host, []).extend(routes)

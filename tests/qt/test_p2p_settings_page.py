@@ -1,4 +1,4 @@
-"""``peersky://settings/p2p`` in the real QtWebEngine: what runs, the settings, who may publish, and the reset."""
+"""``peersky://settings/p2p`` in the real QtWebEngine: what runs, the settings, and the reset."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from PyQt6.QtCore import Qt
 
-from peersky.core.origins import parse_origin
 from peersky.llm.memory import Partition
 from peersky.p2p.errors import NodeUnavailable
 from peersky.qt.driver import wait_until
@@ -32,8 +31,7 @@ def opened(lab: PagesLab, **options: int) -> Tab:
     return tab
 
 
-def test_state_settings_and_sites(lab: PagesLab) -> None:
-    lab.call(lab.publishers.check(parse_origin(SITE), "a file"))
+def test_state_and_settings(lab: PagesLab) -> None:
     tab = opened(lab, width=320)
     tab.until_text("#state", "Not started: it starts with the first P2P page.")
     assert lab.node.starts == 0
@@ -76,10 +74,6 @@ def test_state_settings_and_sites(lab: PagesLab) -> None:
     tab.click("#form button[type=submit]")
     tab.until_text("#p2p-ipfs-port-problem", "must be between 0 and 65535")
 
-    tab.until_text("#sites", f"{SITE} may publish")
-    tab.click("#sites button")
-    tab.until_text("#no-sites", "No site has asked yet.")
-    assert lab.publishers.given() == []
     assert tab.page.console == []
 
 

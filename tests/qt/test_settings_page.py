@@ -10,7 +10,6 @@ import pytest
 from PyQt6.QtCore import Qt
 
 from peersky.core.errors import QuotaExceeded
-from peersky.core.origins import parse_origin
 from peersky.core.settings_schema import STARTER_MODEL
 from peersky.qt.driver import wait_until
 from tests.fakes.ollama_server import OllamaServer
@@ -329,16 +328,6 @@ def test_the_keyboard_alone_is_enough(lab: PagesLab) -> None:
         saved(tab)
     assert lab.settings.text("llm.model") == "llama3.2:3b"
     assert lab.settings.flag("llm.enabled")
-
-
-def test_what_pages_may_ask_a_service_is_shown_and_taken_back(lab: PagesLab) -> None:
-    page, service = parse_origin("hyper://abc"), parse_origin("https://openrouter.ai")
-    lab.call(lab.ai.consent.check(page, service))
-    tab = opened(lab)
-    tab.until_text("#cloud", "hyper://abc may ask https://openrouter.ai")
-    tab.click("#cloud-list button")
-    tab.until("!document.getElementById('cloud').checkVisibility()")
-    assert lab.ai.consent.given() == []
 
 
 @pytest.mark.parametrize("width", [320, 800, 2560])

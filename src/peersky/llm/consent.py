@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from peersky.core.origins import USER, Origin
-from peersky.core.trust import CLOUD, MODEL, Answer, Decision, SendToService, UseModel, may
+from peersky.core.trust import CLOUD, MODEL, Answer, SendToService, UseModel, may
 from peersky.system.permissions import SitePermissions
 
 
@@ -18,22 +16,6 @@ class CloudConsent:
 
     def __init__(self, permissions: SitePermissions) -> None:
         self._permissions = permissions
-
-    def given(self) -> list[dict[str, Any]]:
-        """What was decided about services: ``origin``, ``service`` (empty: all) and ``allowed`` each, sorted."""
-        return [
-            {"origin": one.origin, "service": one.target, "allowed": one.decision is Decision.ALLOW}
-            for one in self._permissions.all()
-            if one.capability == CLOUD and one.decision is not Decision.ASK
-        ]
-
-    def revoke(self, origin: str, service: str) -> None:
-        """Forget a decision; the next question asks again.
-
-        Raises:
-            ProfileUnusable: it cannot be written.
-        """
-        self._permissions.revoke(origin, CLOUD, service)
 
     def answer(self, origin: Origin, service: Origin | None) -> Answer:
         """Whether a question of ``origin`` may be answered as things stand.

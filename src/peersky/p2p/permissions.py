@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from peersky.core.origins import Origin
-from peersky.core.trust import PUBLISH, Decision
+from peersky.core.trust import PUBLISH
 from peersky.system.permissions import SitePermissions
 
 
@@ -18,22 +16,6 @@ class Publishers:
 
     def __init__(self, permissions: SitePermissions) -> None:
         self._permissions = permissions
-
-    def given(self) -> list[dict[str, Any]]:
-        """What was decided: ``origin`` and ``allowed`` each, sorted."""
-        return [
-            {"origin": one.origin, "allowed": one.decision is Decision.ALLOW}
-            for one in self._permissions.all()
-            if one.capability == PUBLISH and one.decision is not Decision.ASK
-        ]
-
-    def revoke(self, origin: str) -> None:
-        """Forget a decision; the next publication asks again.
-
-        Raises:
-            ProfileUnusable: it cannot be written.
-        """
-        self._permissions.revoke(origin, PUBLISH)
 
     async def check(self, origin: Origin, wish: str) -> None:
         """Return if ``origin`` may publish, after asking the user if need be.
@@ -48,7 +30,7 @@ class Publishers:
         await self._permissions.check(
             origin,
             PUBLISH,
-            f"May this site {wish}? Everybody who has the link can see what it publishes, and it is not asked about "
-            "again.",
+            f"May this site {wish}, and more later without a question? Everybody who has the link can see what it "
+            "publishes.",
             "You did not allow this site to publish; you can change that in peersky://settings/sites.",
         )

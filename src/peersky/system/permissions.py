@@ -163,15 +163,6 @@ class SitePermissions:
             self._drop(lambda key: key[0] == origin)
             self._kept.limits.pop(origin, None)
 
-    def revoke(self, origin: str, capability: str, target: str = "") -> None:
-        """Forget one decision; where the table says so, the next request asks again.
-
-        Raises:
-            ProfileUnusable: as :meth:`decide`.
-        """
-        with self._changing(origin):
-            self._drop(lambda key: key == (origin, capability, target))
-
     def limits(self, origin: str) -> Mapping[str, int]:
         """The limits that were set for this site alone, by name."""
         return self._kept.limits.get(origin, {})

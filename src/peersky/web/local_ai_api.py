@@ -37,7 +37,7 @@ class LocalAiApi:
     def __init__(self, settings: SettingsStore, ai: LocalAi) -> None:
         self._settings = settings
         self._remove_model = ai.remove_model
-        self._connections, self._switch, self._consent = ai.connections, ai.switch, ai.consent
+        self._connections, self._switch = ai.connections, ai.switch
         self._downloads = downloads = ai.downloads
         self._steps: Final[Mapping[str, Callable[[str], None]]] = {
             "pause": downloads.pause,
@@ -56,8 +56,6 @@ class LocalAiApi:
             Route("/llm-save", self._save, methods=["POST"]),
             *self.home_routes(),
             Route("/downloads", self._steer, methods=["POST"]),
-            Route("/cloud", self._given, methods=["GET"]),
-            Route("/cloud", self._revoke, methods=["POST"]),
         ]
 
     def home_routes(self) -> list[Route]:
@@ -138,14 +136,6 @@ class LocalAiApi:
             known = ", ".join(["start", *self._steps])
             raise InvalidRequest(f"The option action must be one of {known}.", param="action")
         return JSONResponse(self._all())
-
-    async def _given(self, request: Request) -> Response:
-        return JSONResponse({"decisions": self._consent.given()})
-
-    async def _revoke(self, request: Request) -> Response:
-        body = await json_object(request)
-        await asyncio.to_thread(self._consent.revoke, text_of(body, "origin"), text_of(body, "service"))
-        return await self._given(request)
 
 
 def _candidate(body: Mapping[str, Any]) -> Candidate:

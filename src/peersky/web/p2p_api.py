@@ -6,7 +6,6 @@ Who may call it is decided before, by :func:`peersky.core.trust.may`.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -19,12 +18,11 @@ from peersky.llm.memory import MemoryStore
 from peersky.p2p.kubo import kubo_version
 from peersky.p2p.ledger import Ledger
 from peersky.p2p.node_port import NodePort, start_all
-from peersky.p2p.permissions import Publishers
 from peersky.web.errors import NO_STORE
 from peersky.web.ledger_api import LedgerApi
 from peersky.web.requests import json_object, text_of
 
-_STEPS: Final = ("start", "gc", "test", "revoke", "reset")
+_STEPS: Final = ("start", "gc", "test", "reset")
 
 
 class P2PApi:
@@ -33,14 +31,12 @@ class P2PApi:
     Args:
         node: shown and steered.
         ledger, memory: what the reset deletes besides.
-        publishers: which sites may publish.
     """
 
-    def __init__(self, node: NodePort, ledger: Ledger, memory: MemoryStore, publishers: Publishers) -> None:
+    def __init__(self, node: NodePort, ledger: Ledger, memory: MemoryStore) -> None:
         self._node = node
         self._ledger = ledger
         self._memory = memory
-        self._publishers = publishers
 
     def routes(self) -> list[Route]:
         return [Route("/p2p", self._read, methods=["GET"]), Route("/p2p", self._act, methods=["POST"])]
@@ -49,8 +45,10 @@ class P2PApi:
         return await self._state()
 
     async def _act(self, request: Request) -> Response:
-        """``{action}``: ``start``; ``gc``; ``test`` with ``kuboRpc``; ``revoke`` with ``origin``; ``reset`` with
-        ``identities``. Answers with the state, and what came of it."""
+        """``{action}``: ``start``; ``gc``; ``test`` with ``kuboRpc``; ``reset`` with ``identities``.
+
+        Answers with the state, and what came of it.
+        """
         body = await json_object(request)
         match text_of(body, "action"):
             case "start":
@@ -61,8 +59,6 @@ class P2PApi:
             case "test":
                 url = str(setting("p2p.ipfs.kuboRpc").check(text_of(body, "kuboRpc")))
                 return JSONResponse({"version": await kubo_version(url)}, headers=NO_STORE)
-            case "revoke":
-                await asyncio.to_thread(self._publishers.revoke, text_of(body, "origin"))
             case "reset":
                 identities = body.get("identities")
                 if not isinstance(identities, bool):
@@ -75,14 +71,14 @@ class P2PApi:
         return await self._state()
 
     async def _state(self, more: Any = None) -> Response:
-        """``{state, sentence, node, publishers}``; ``node`` is null while it does not run: looking never starts it."""
-        reply = {**await self._node.status(), "publishers": self._publishers.given(), **(more or {})}
+        """``{state, sentence, node}``; ``node`` is null while it does not run: looking never starts it."""
+        reply = {**await self._node.status(), **(more or {})}
         return JSONResponse(reply, headers=NO_STORE)
 
 
-def p2p_apis(node: NodePort, ledger: Ledger, memory: MemoryStore, publishers: Publishers) -> dict[str, list[Route]]:
+def p2p_apis(node: NodePort, ledger: Ledger, memory: MemoryStore) -> dict[str, list[Route]]:
     """The APIs about P2P of the browser's own pages, by host; arguments as for :class:`P2PApi`."""
     return {
         "archive": LedgerApi(ledger, node).routes(),
-        "settings": P2PApi(node, ledger, memory, publishers).routes(),
+        "settings": P2PApi(node, ledger, memory).routes(),
     }

@@ -87,7 +87,7 @@ class P2PService:
         Args:
             memory: what "Reset P2P data" deletes besides.
         """
-        return p2p_apis(self.node, self.ledger, memory, self.publishers)
+        return p2p_apis(self.node, self.ledger, memory)
 
     def publish(self, path: Path, to: Network, name: str = "") -> AsyncGenerator[dict[str, Any], None]:
         """Publish from the disk for the user in person: see :func:`peersky.p2p.publisher.publish`."""

@@ -48,20 +48,7 @@ async def test_a_no_is_not_asked_again_until_a_restart(tmp_path: Path) -> None:
             await publishers.check(SITE, "publish")
         assert caught.value.reason == "declined"
     assert len(person.questions) == 1
-    assert publishers.given() == [{"origin": str(SITE), "allowed": False}]
     await Publishers(SitePermissions(file, Person(True))).check(SITE, "publish")
-
-
-async def test_a_decision_can_be_taken_back(tmp_path: Path) -> None:
-    person, file = Person(True), tmp_path / "sites.json"
-    publishers = Publishers(SitePermissions(file, person))
-    await publishers.check(SITE, "publish")
-    assert publishers.given() == [{"origin": str(SITE), "allowed": True}]
-    publishers.revoke(str(SITE))
-    publishers.revoke(str(OTHER))
-    assert publishers.given() == []
-    with pytest.raises(NotAllowed):
-        await Publishers(SitePermissions(file, NobodyToAsk())).check(SITE, "publish")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"decisions": 3}', "\xff"])

@@ -1,8 +1,7 @@
 // peersky://settings/llm: switches local AI on and off and chooses who answers. Reads api/settings and api/llm-status;
 // saves through api/llm-save, which downloads a model that is missing before it counts. The parts of the page are
-// modules of their own: provider.js, models.js, downloads.js, cloud.js.
+// modules of their own: provider.js, models.js, downloads.js.
 
-import { showCloudDecisions } from "./cloud.js";
 import { DownloadsPart } from "./downloads.js";
 import { clearProblems, collect, field, markProblem, save, say, showNotices } from "./fields.js";
 import { ModelPart } from "./models.js";
@@ -88,7 +87,7 @@ async function load() {
     showState();
     showForm();
     form.setAttribute("aria-busy", "false");
-    await Promise.all([loadModels(), showCloudDecisions()]);
+    await loadModels();
   } catch (error) {
     state.className = "note bad";
     state.textContent = error.message;
@@ -179,6 +178,6 @@ const downloads = new DownloadsPart(async (ended) => {
 });
 
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) Promise.all([refreshState(), showCloudDecisions()]);
+  if (!document.hidden) refreshState();
 });
 load();

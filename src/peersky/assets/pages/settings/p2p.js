@@ -1,5 +1,5 @@
 // peersky://settings/p2p: what the P2P node does, by api/p2p, which looking does not start; its settings, by api/settings;
-// which sites may publish; and the reset.
+// and the reset.
 
 import { collect, field, markProblem, save, say, showNotices } from "./fields.js";
 
@@ -97,36 +97,7 @@ function showCache(storage) {
   at("cache-meter").value = Math.min(storage.cacheBytes, limit);
 }
 
-function showSites(publishers) {
-  const key = JSON.stringify(publishers);
-  if (at("sites").dataset.key === key) return;
-  at("sites").dataset.key = key;
-  at("no-sites").hidden = publishers.length > 0;
-  at("sites").replaceChildren(
-    ...publishers.map(({ origin, allowed }) =>
-      el(
-        "li",
-        { class: "row" },
-        el("span", { class: "row-text" }, `${origin} ${allowed ? "may publish" : "may not publish, until PeerSky is closed"}`),
-        el(
-          "button",
-          {
-            class: "button",
-            type: "button",
-            "aria-label": `${allowed ? "Revoke" : "Ask again"}: ${origin}`,
-            onclick: async () => {
-              await act({ action: "revoke", origin }, at("state-problem"));
-              at("sites-title").focus();
-            },
-          },
-          allowed ? "Revoke" : "Ask again",
-        ),
-      ),
-    ),
-  );
-}
-
-function show({ state, sentence, node, publishers }) {
+function show({ state, sentence, node }) {
   const text = state === "stopped" ? "Not started: it starts with the first P2P page." : node ? summary(node) : sentence;
   if (at("state").dataset.text !== text) {
     at("state").dataset.text = text;
@@ -137,7 +108,6 @@ function show({ state, sentence, node, publishers }) {
   if (node) replaceChanged(at("figures"), figures(node));
   else before = null;
   showCache(node?.storage);
-  showSites(publishers);
   at("main").setAttribute("aria-busy", "false");
 }
 
@@ -164,7 +134,7 @@ async function act(body, problem) {
   try {
     const reply = await request("/api/p2p", body);
     asked += 1;
-    if (reply.publishers) show(reply);
+    if (reply.state) show(reply);
     return reply;
   } catch (error) {
     note(problem, error.message, "bad");
