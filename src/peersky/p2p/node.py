@@ -1,7 +1,6 @@
 """The P2P node: one child process with Helia and hyper-sdk, started at the first request. Runs on the service loop.
 
-The node speaks HTTP on loopback and asks every request for a token that it got on its standard input. Connections are
-not used twice: it may close an idle one at the very moment when the next request is written to it.
+The node speaks HTTP on loopback and asks every request for a token that it got on its standard input.
 """
 
 from __future__ import annotations
@@ -11,19 +10,17 @@ import json
 import os
 import secrets
 import shutil
-import ssl
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import httpx
-
 from peersky.core.errors import BackendFailed, PeerSkyError
 from peersky.p2p.errors import NodeRefused, NodeUnavailable
 from peersky.p2p.node_config import LIMITS, RESTARTING, first_line, limits
 from peersky.p2p.node_reply import NAME, NodeReply
+from peersky.p2p.node_wire import Body, ConnectionBroke, NoConnection, NodeWire, WireReply
 from peersky.p2p.program import Install, Program
 from peersky.system.children import Child, ChildDied, Launch, Log, Supervisor
 from peersky.system.files import make_directory, unusable
@@ -38,11 +35,9 @@ READY_TIMEOUT_S: Final = 60.0
 DRAIN_S: Final = 5.0
 """How long a restart waits for the requests that are under way."""
 
-_CONNECT_S: Final = 10.0
 _DEATH_IS_SEEN_S: Final = 2.0
 
 NodeState = Literal["stopped", "installing", "starting", "ready", "crash_loop"]
-Body = AsyncIterable[bytes] | bytes | None
 
 
 class P2PNode:
@@ -76,13 +71,7 @@ class P2PNode:
         self._change = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._unsubscribe = settings.subscribe(self._settings_changed)
-        self._client = httpx.AsyncClient(
-            trust_env=False,
-            # An empty context: there is no TLS on loopback, and the default one would read all certificates.
-            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            timeout=httpx.Timeout(None, connect=_CONNECT_S),
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+        self._wire = NodeWire()
 
     # --- what people see of it
 
@@ -154,11 +143,11 @@ class P2PNode:
         self._active += 1
         self._idle.clear()
         try:
-            child, response = await self._replied(method, path, headers, body)
+            child, reply = await self._replied(method, path, headers, body)
             try:
-                yield NodeReply(response, partial(self._broke_off, child))
+                yield NodeReply(reply, partial(self._broke_off, child))
             finally:
-                await response.aclose()
+                reply.close()
         finally:
             self._active -= 1
             if not self._active:
@@ -253,7 +242,7 @@ class P2PNode:
         self._unsubscribe()
         await self._tasks.close()
         await self._supervisor.close()
-        await self._client.aclose()
+        await self._wire.close()
 
     @asynccontextmanager
     async def _closed_for_change(self, drain_s: float = DRAIN_S) -> AsyncIterator[None]:
@@ -321,23 +310,21 @@ class P2PNode:
 
     async def _replied(
         self, method: str, path: str, headers: Iterable[tuple[str, str]], body: Body
-    ) -> tuple[Child, httpx.Response]:
+    ) -> tuple[Child, WireReply]:
         """The node and the head of its reply."""
         for is_last in (False, True):
             child = await self._started()
-            address = httpx.URL(scheme="http", host="127.0.0.1", port=int(child.ready["port"]), raw_path=path.encode())
             own = [("authorization", f"Bearer {self._token}"), ("accept-encoding", "identity")]
             # As bytes: what a page sends in its headers may be any Latin-1.
             sent = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (*headers, *own)]
-            request = self._client.build_request(method, address, headers=sent, content=body)
             try:
-                return child, await self._client.send(request, stream=True)
-            except httpx.ConnectError as error:
+                return child, await self._wire.send(int(child.ready["port"]), method, path.encode(), sent, body)
+            except NoConnection as error:
                 # It has just died, and nothing was sent: once more, then.
                 failure = await self._broke_off(child)
                 if is_last:
                     raise failure from error
-            except httpx.HTTPError as error:
+            except ConnectionBroke as error:
                 raise await self._broke_off(child) from error
         raise AssertionError
 

@@ -6,10 +6,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Final
 
-import httpx
-
 from peersky.core.errors import PeerSkyError
 from peersky.p2p.errors import NodeRefused
+from peersky.p2p.node_wire import ConnectionBroke, WireReply
 
 NAME: Final = "The P2P node"
 MAX_BYTES: Final = 64 * 1024 * 1024
@@ -27,12 +26,10 @@ class NodeReply:
         broke_off: makes the error for a connection that broke in the middle of the body.
     """
 
-    def __init__(self, response: httpx.Response, broke_off: Callable[[], Awaitable[PeerSkyError]]) -> None:
-        self.status = response.status_code
-        self.headers = [
-            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers.raw
-        ]
-        self._response, self._broke_off = response, broke_off
+    def __init__(self, reply: WireReply, broke_off: Callable[[], Awaitable[PeerSkyError]]) -> None:
+        self.status = reply.status
+        self.headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers]
+        self._reply, self._broke_off = reply, broke_off
 
     def header(self, name: str) -> str:
         """The value of a header; empty where there is none."""
@@ -45,9 +42,10 @@ class NodeReply:
             NodeUnavailable: ``interrupted``.
         """
         try:
-            async for chunk in self._response.aiter_raw():
-                yield chunk
-        except (httpx.HTTPError, httpx.StreamError) as error:
+            async with aclosing(self._reply.pieces()) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except ConnectionBroke as error:
             raise await self._broke_off() from error
 
     async def read(self, limit_bytes: int = MAX_BYTES) -> bytes:
