@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Final
 
 import peersky
-from peersky.cli import ask, browser, chat, doctor, logs, models, publish, settings
 from peersky.cli.terminal import say
 from peersky.core.errors import PeerSkyError
 
@@ -19,6 +19,20 @@ EXIT_INTERRUPTED: Final = 130
 EXIT_BROKEN_PIPE: Final = 141
 
 Command = Callable[[argparse.Namespace], int]
+
+# Only the module of the command that is run is imported: the window opens sooner.
+_MODULES: Final = {
+    "run": "browser",
+    "eval": "browser",
+    "shot": "browser",
+    "chat": "chat",
+    "ask": "ask",
+    "models": "models",
+    "publish": "publish",
+    "settings": "settings",
+    "logs": "logs",
+    "doctor": "doctor",
+}
 
 
 def run_command(arguments: list[str]) -> int:
@@ -31,7 +45,7 @@ def run_command(arguments: list[str]) -> int:
         The exit code: 0 done, 1 failed with a sentence on standard error, 2 used wrongly, 130 interrupted; what else
         there is stands with the command.
     """
-    parser = _parser()
+    parser = _parser(arguments[0] if arguments else "")
     options = parser.parse_args(arguments)
     if not hasattr(options, "run"):
         parser.print_help()
@@ -57,12 +71,13 @@ def run_command(arguments: list[str]) -> int:
         return EXIT_BROKEN_PIPE
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(command: str) -> argparse.ArgumentParser:
+    """The parser for a command; for all of them where ``command`` is none."""
     parser = argparse.ArgumentParser(prog="peersky", description=peersky.__doc__)
     parser.add_argument("--version", action="version", version=f"PeerSky {peersky.__version__}")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--profile", type=Path, metavar="DIR", help="directory of the profile")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (browser, chat, ask, models, publish, settings, logs, doctor):
-        module.add_to(commands, common)
+    for module in dict.fromkeys([_MODULES[command]] if command in _MODULES else _MODULES.values()):
+        importlib.import_module(f"peersky.cli.{module}").add_to(commands, common)
     return parser

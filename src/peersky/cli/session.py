@@ -12,17 +12,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from peersky.cli.terminal import say
 from peersky.core.errors import PeerSkyError, ProfileUnusable
 from peersky.system.paths import Profile
 from peersky.system.private_socket import read_address
 from peersky.system.profile_lock import ProfileLock
-from peersky.system.prompt_port import NobodyToAsk
-from peersky.web.compose import open_services
-from peersky.web.control import ControlServer
-from peersky.web.control_client import ControlClient, HolderGone
+
+if TYPE_CHECKING:
+    from peersky.web.control_client import ControlClient
 
 T = TypeVar("T")
 
@@ -38,6 +37,8 @@ def find_holder(profile: Profile) -> ControlClient | None:
     address = read_address(profile)
     if address is None:
         return None
+    from peersky.web.control_client import ControlClient
+
     client = ControlClient(address)
     try:
         client.ping()
@@ -82,6 +83,8 @@ class Session:
 
     def call(self, work: Callable[[ControlClient], T]) -> T:
         """Do something with the client; if the holder has just ended, do it again with the next one."""
+        from peersky.web.control_client import HolderGone
+
         try:
             return work(self._connected())
         except HolderGone:
@@ -178,6 +181,11 @@ class _Holder:
             self._started.set()
 
     async def _serve(self) -> None:
+        # Here, since a command whose services run elsewhere does without them, and they take a while to load.
+        from peersky.system.prompt_port import NobodyToAsk
+        from peersky.web.compose import open_services
+        from peersky.web.control import ControlServer
+
         services = await open_services(self._profile, NobodyToAsk())
         try:
             for notice in services.settings.notices:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from PyQt6.QtCore import QSocketNotifier
+from PyQt6.QtCore import QSocketNotifier, QTimer
 from PyQt6.sip import voidptr
 
 from peersky.qt.application import create_application
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from PyQt6.QtWidgets import QApplication
 
     from peersky.system.paths import Profile
+
+_SERVICES_AFTER_MS: Final = 300
 
 _log = logging.getLogger(__name__)
 
@@ -32,15 +34,23 @@ def run(profile: Profile, url: str | None) -> int:
     """
     application = create_application(headless=False, on_error=_log.error)
     from peersky.qt.notifier import DesktopNotifier
+    from peersky.qt.prompts import WindowPrompts
     from peersky.qt.runtime import Runtime
-    from peersky.qt.window import WindowPrompts, run_window
 
     interrupts = _QuitOnSignal(application)
     prompts = WindowPrompts()
     notifier = DesktopNotifier()
-    runtime = Runtime(profile, prompts, notifier)
+    runtime = Runtime(profile, prompts, notifier, late=True)
+    # Chromium's processes start meanwhile.
+    from peersky.qt.window import run_window
+
+    runtime.activity.failed.connect(application.quit)
+    # The first page has the computer to itself, unless it asks for them before.
+    QTimer.singleShot(_SERVICES_AFTER_MS, runtime.start_services)
     try:
-        return run_window(runtime, url, prompts, notifier)
+        code = run_window(runtime, url, prompts, notifier)
+        runtime.check()
+        return code
     finally:
         interrupts.close()
         runtime.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from peersky.qt.asgi_scheme import AsgiSchemeHandler
 from peersky.qt.driver import wait_until
 from peersky.qt.page import BrowserNavigations, PeerSkyPage
 from peersky.qt.stamp import StampingInterceptor
-from peersky.web.uploads import UploadSessions
+from peersky.web.late import LateUploads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 _LAST_REQUESTS_S: Final = 3.0
 
-INJECTED: Final = Path(__file__).parent.parent / "assets" / "inject"
+ASSETS: Final = Path(__file__).parent.parent / "assets"
+INJECTED: Final = ASSETS / "inject"
 _SCRIPTS: Final = ("trust", "errors", "keys", "fetch", "addresses", "llm", "memory")
 """In this order. The first three are seen by all of them, the others run each in a function of its own."""
 
@@ -59,6 +61,8 @@ class WebProfile:
     ) -> None:
         self._policy, self._on_error, self._services, self._spool_dir = policy, on_error, services, spool_dir
         self._closed = closed
+        # Slices of uploads that the end of the program cut off.
+        shutil.rmtree(spool_dir, ignore_errors=True)
         self.qt = QWebEngineProfile() if storage is None else QWebEngineProfile("peersky")
         if storage is not None:
             self.qt.setPersistentStoragePath(str(storage / "storage"))
@@ -76,7 +80,7 @@ class WebProfile:
         """Serve an app at a scheme, in place of whatever was served there."""
         if scheme in self._handlers:
             self.qt.removeUrlSchemeHandler(self._handlers[scheme])
-        sliced = UploadSessions(app, self._spool_dir / scheme, admit=getattr(app, "admit", None))
+        sliced = LateUploads(app, self._spool_dir / scheme)
         handler = AsgiSchemeHandler(
             scheme,
             sliced,

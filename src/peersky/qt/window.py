@@ -10,7 +10,6 @@ from PyQt6.QtGui import QGuiApplication
 from PyQt6.QtWebEngineCore import QWebEngineDownloadRequest, QWebEngineNotification, QWebEngineSettings
 from PyQt6.QtWidgets import QApplication, QFileDialog
 
-from peersky.llm.downloads import Download
 from peersky.qt.browser_window import BrowserWindow
 from peersky.qt.dialogs import Dialog, discard, site_name
 from peersky.qt.downloads import accept
@@ -21,15 +20,16 @@ from peersky.qt.prompts import WindowPrompts
 from peersky.qt.theme import apply_scheme
 from peersky.qt.unreachable_dialog import INSTALL_URL, UnreachableDialog
 from peersky.system.prompt_port import Consent, Question
-from peersky.web.p2p_lookups import Lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from peersky.core.origins import Origin
+    from peersky.llm.downloads import Download
     from peersky.qt.host import Host
     from peersky.qt.notifier import DesktopNotifier
     from peersky.qt.tab import Tab
+    from peersky.web.p2p_lookups import Lookup
 
 __all__ = ["Browser", "BrowserWindow", "WindowPrompts", "run_window"]
 
@@ -210,15 +210,13 @@ class Browser(QObject):
         for window in self.windows:
             window.refresh_sign()
 
-    def _on_model_download(self, download: object) -> None:
-        if isinstance(download, Download):
-            for window in self.windows:
-                window.model_downloads.show_download(download)
+    def _on_model_download(self, download: Download) -> None:
+        for window in self.windows:
+            window.model_downloads.show_download(download)
 
-    def _on_lookup(self, lookup: object, runs: bool) -> None:
-        if isinstance(lookup, Lookup):
-            for tab in [tab for window in self.windows for tab in window.tabs]:
-                tab.show_lookup(lookup, runs)
+    def _on_lookup(self, lookup: Lookup, runs: bool) -> None:
+        for tab in [tab for window in self.windows for tab in window.tabs]:
+            tab.show_lookup(lookup, runs)
 
     def _on_node(self, sentence: str) -> None:
         for tab in [tab for window in self.windows for tab in window.tabs]:

@@ -13,10 +13,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 import peersky
-from peersky.core.origins import P2P_SCHEMES, Origin, parse_origin
-from peersky.core.reach import Closed, is_loopback, is_private
-from peersky.core.settings_schema import OLLAMA_URL
-from peersky.core.trust import Policy
+from peersky.core.origins import P2P_SCHEMES, Origin
+from peersky.core.reach import Closed
 from peersky.llm.local_ai import LocalAi
 from peersky.llm.memory import MemoryStore, Partition
 from peersky.llm.providers.builtin import BuiltinProvider
@@ -26,12 +24,12 @@ from peersky.p2p.install import install
 from peersky.p2p.program import Install
 from peersky.p2p.publisher import Network, publish
 from peersky.system.app_store import AppStore
+from peersky.system.foundation import Foundation
 from peersky.system.logbook import Logbook, LogbookHandler
 from peersky.system.notify_port import NobodyToNotify, NotifyPort
 from peersky.system.paths import Profile
 from peersky.system.permissions import Key, SitePermissions
 from peersky.system.prompt_port import PromptPort
-from peersky.system.secrets import SecretStore, system_keyring
 from peersky.system.settings_store import SettingsStore
 from peersky.system.site_records import Event, SiteRecords
 from peersky.system.tasks import TaskOwner
@@ -51,7 +49,6 @@ from peersky.web.sites_api import SitesApi, site_summary
 
 ASSETS: Final = Path(peersky.__file__).parent / "assets"
 SOURCE: Final = Path(peersky.__file__).parents[2]
-OLLAMA_PORT: Final = parse_origin(OLLAMA_URL).port or 11434
 
 
 class Services:
@@ -71,29 +68,23 @@ class Services:
 
     def __init__(
         self,
-        profile: Profile,
-        settings: SettingsStore,
-        logbook: Logbook,
-        prompts: PromptPort,
+        foundation: Foundation,
         notify: NotifyPort,
         install_node: Install,
     ) -> None:
-        self.profile = profile
-        self.settings = settings
-        self.logbook = logbook
-        self.prompts = prompts
+        self._foundation = foundation
+        self.profile = profile = foundation.profile
+        self.settings = settings = foundation.settings
+        self.logbook = logbook = foundation.logbook
+        self.prompts = foundation.prompts
+        self.permissions = foundation.permissions
+        self.policy = foundation.policy
         self.tasks = TaskOwner("services")
         self.builtin = builtin = BuiltinProvider(settings, profile.models_dir, logbook.record)
         self.records = SiteRecords(
             profile.records_file, lambda sentence: logbook.record("activity.notice", text=sentence), logbook.clean
         )
-        self.permissions = SitePermissions(
-            profile.permissions_file,
-            prompts,
-            self._allowlist,
-            lambda sentence: logbook.record("sites.notice", text=sentence),
-            self._note_answer,
-        )
+        foundation.on_answer = self._note_answer
         self.local_ai = LocalAi(
             profile,
             settings,
@@ -142,20 +133,11 @@ class Services:
         self._log_handler = LogbookHandler(logbook)
         logging.getLogger().addHandler(self._log_handler)
 
-    def policy(self) -> Policy:
-        """What the user decided about origins, as it stands now."""
-        return self.permissions.policy()
-
     def site(self, origin: Origin) -> dict[str, Any]:
         """What the window shows of a site: see :func:`peersky.web.sites_api.site_summary`. Service loop only."""
         assert self.local_ai.meter is not None
         limits = self.local_ai.meter.limits(origin, cloud=self.bridge.service(origin) is not None)
         return site_summary(self.permissions, self.records, origin, limits)
-
-    def _allowlist(self) -> frozenset[str]:
-        allowlist = self.settings.get("trust.allowlist")
-        assert isinstance(allowlist, list)
-        return frozenset(allowlist)
 
     def _recheck(self, loop: asyncio.AbstractEventLoop) -> None:
         """On whichever thread something changed. A loop that is closed has no answer that runs."""
@@ -169,20 +151,8 @@ class Services:
 
     def closed(self) -> Closed:
         """The browser's own servers, which no page may reach. May be called on any thread."""
-        ports = {OLLAMA_PORT, *self.builtin.ports()}
-        if self.p2p.node.port is not None:
-            ports.add(self.p2p.node.port)
-        places: set[tuple[str, int]] = set()
-        for key in ("llm.baseURL", "p2p.ipfs.kuboRpc"):
-            server = parse_origin(self.settings.text(key))
-            if server.port is None:
-                continue
-            host = server.host.strip("[]")
-            if is_loopback(host):
-                ports.add(server.port)
-            elif is_private(host):
-                places.add((host, server.port))
-        return Closed(frozenset(ports), frozenset(places))
+        node_port = self.p2p.node.port
+        return self._foundation.closed((*self.builtin.ports(), *(() if node_port is None else (node_port,))))
 
     def _publish_app(self, folder: Path, to: Network, name: str, app: str) -> AsyncIterator[bytes]:
         publication = publish(self.p2p.node, self.p2p.ledger, folder, to, name, app)
@@ -246,6 +216,7 @@ async def open_services(
     prompts: PromptPort,
     notify: NotifyPort | None = None,
     install_node: Install = install,
+    foundation: Foundation | None = None,
 ) -> Services:
     """Build the services of a profile whose lock the caller holds.
 
@@ -253,22 +224,20 @@ async def open_services(
         prompts: how to ask the user; :class:`~peersky.system.prompt_port.NobodyToAsk` without a window.
         notify: how to tell the user something; None without a window.
         install_node: makes sure that the P2P node is installed, before its first start.
+        foundation: that of the same profile and the same prompts, where the caller has it already.
 
     Raises:
         ProfileUnusable: the settings cannot be read.
     """
-    secrets = SecretStore(profile.secrets_file, system_keyring)
-    logbook = Logbook(profile.log_file, secrets.known_values)
-    settings = await asyncio.to_thread(_open_settings, profile, secrets)
-    for notice in settings.notices:
-        logbook.record("settings.notice", text=notice)
-    return Services(profile, settings, logbook, prompts, notify or NobodyToNotify(), install_node)
+    # In a thread of its own, since a keyring may take its time: the user may have to unlock it.
+    opened = await asyncio.to_thread(_open_foundation, foundation, profile, prompts)
+    return Services(opened, notify or NobodyToNotify(), install_node)
 
 
-def _open_settings(profile: Profile, secrets: SecretStore) -> SettingsStore:
-    """In a thread of its own, since a keyring may take its time: the user may have to unlock it."""
-    settings = SettingsStore(profile.settings_file, secrets)
+def _open_foundation(found: Foundation | None, profile: Profile, prompts: PromptPort) -> Foundation:
+    foundation = found or Foundation(profile, prompts)
+    settings = foundation.settings
     if settings.is_stored("llm.baseURL") and not settings.text("llm.provider"):
         # The key decides which back end is meant, at every question; from here on it is in memory.
         settings.secret("llm.apiKey")
-    return settings
+    return foundation

@@ -36,6 +36,7 @@ from peersky.llm.choice import builtin_changes
 from peersky.web.asker import Asker, asker_of
 from peersky.web.error_page import render_error_page
 from peersky.web.errors import error_response, internal_error
+from peersky.web.late import API
 from peersky.web.page_template import PAGES, Page, render_page
 from peersky.web.requests import json_object
 from peersky.web.static import file_response, find_file, is_folder
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from peersky.llm.bridge import Bridge
     from peersky.system.settings_store import SettingsStore
 
-API: Final = "/api/"
 NOTHING_HERE: Final = "There is nothing at this address."
 FOLDER_HERE: Final = "This is a folder, and its address ends in a slash."
 
@@ -112,17 +112,27 @@ def make_pages_app(
             Route("/llm-status", status.reset, methods=["POST"]),
         ],
     }
+    more = apis or {}
+    hosts = dict.fromkeys((*own, *more))
+    return _pages_app(policy, assets, {host: [*own.get(host, ()), *more.get(host, ())] for host in hosts})
+
+
+def make_files_app(policy: Callable[[], Policy], assets: Path) -> ASGIApp:
+    """The same pages and files, without the APIs: see :class:`peersky.web.late.LatePages`."""
+    return _pages_app(policy, assets, {})
+
+
+def _pages_app(policy: Callable[[], Policy], assets: Path, apis: Mapping[str, Sequence[BaseRoute]]) -> ASGIApp:
     shared: list[BaseRoute] = [
         _file(SHARED_TYPES, assets / "peersky.d.ts"),
         Mount(SHARED_FOLDER.rstrip("/"), routes=[_files(assets / "components")]),
         _files(assets / "apps"),
     ]
-    more = apis or {}
     routes: list[BaseRoute] = [Host(SHARED_ASSETS_HOST, Router([_files(assets / "shared")]))]
     for host in dict.fromkeys(page.host for page in PAGES):
         # The fragments of pages lie there as well, and are no pages.
         files = shared if host == "p2p" else [_files(assets / "pages" / host, hidden=".html")]
-        host_routes: list[BaseRoute] = [_apis(*own.get(host, ()), *more.get(host, ())), *_pages(assets, host), *files]
+        host_routes: list[BaseRoute] = [_apis(*apis.get(host, ())), *_pages(assets, host), *files]
         routes.append(Host(host, Router(host_routes)))
     errors = _ErrorReplies(assets)
     app = Starlette(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 from typing import Final
 
-import segno
-
 from peersky.core.errors import NotSupported
 
 _QUIET_MODULES: Final = 4
@@ -19,6 +17,8 @@ def qr_svg(text: str) -> bytes:
     Raises:
         NotSupported: the text is longer than a code can hold (some 2,300 bytes).
     """
+    import segno  # Here, since it is rarely needed, and the window starts sooner without it.
+
     try:
         code = segno.make_qr(text, error="m", boost_error=False)
     except segno.DataOverflowError:
