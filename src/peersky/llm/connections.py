@@ -104,7 +104,7 @@ class Connections:
                 count = len(await provider.models())
             except PeerSkyError as error:
                 say(error.message)
-                return {**report, "param": _field_of(error)}
+                return {**report, "reached": error.reason in _LIMITS, "param": _field_of(error)}
             report |= {"reached": True, "models": count}
             say(f"{name}{where} answers and has {_counted(count)}.")
             try:
@@ -121,6 +121,7 @@ class Connections:
         return report if report["ok"] else {**report, "param": "llm.apiKey"}
 
 
+_LIMITS: Final = frozenset({"rate_limited", "credits"})
 _KEY_SENTENCES: Final = {
     "none": "",
     "accepted": "It accepts the API key.",
@@ -134,7 +135,9 @@ def _counted(count: int) -> str:
 
 
 def _field_of(error: PeerSkyError) -> str:
-    """The field of the form that a failure belongs to."""
+    """The field of the form that a failure belongs to; empty where the form is not to blame."""
+    if error.reason in _LIMITS:
+        return ""
     if error.reason in ("key_refused", "key_missing"):
         return "llm.apiKey"
     return error.param or "llm.baseURL"

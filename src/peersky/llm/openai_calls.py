@@ -15,9 +15,6 @@ from peersky.llm.model_server import SETTINGS_PAGE, ModelServer
 from peersky.llm.service_errors import error_of
 from peersky.system.children import Log
 
-LONGEST_WAIT_S: Final = 30.0
-"""Longest pause before the second try; who wants to be left alone for longer gets an error that says how long."""
-
 PASSING: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 ASK_LIMITS: Final = Limits(first_byte_s=30.0, idle_s=30.0, total_s=60.0)
 
@@ -106,7 +103,7 @@ class OpenAICalls:
                     break
                 except Refused as refusal:
                     self._found[server.base] = base
-                    wait_s = _wait_s(refusal)
+                    wait_s = _wait_s(refusal, call.longest_wait_s)
                     if last_try or wait_s is None:
                         raise
                     await self._wait(server, wait_s, str(refusal.status))
@@ -151,12 +148,12 @@ class OpenAICalls:
         await self._pause(seconds + random.uniform(0, 0.5))
 
 
-def _wait_s(refusal: Refused) -> float | None:
+def _wait_s(refusal: Refused, longest_s: float) -> float | None:
     """How long to wait before the second try; None if there is to be none."""
     if refusal.status not in PASSING or refusal.error.reason == "credits":
         return None
     wait_s = 1.0 if refusal.retry_after_s is None else refusal.retry_after_s
-    return wait_s if wait_s <= LONGEST_WAIT_S else None
+    return wait_s if wait_s <= longest_s else None
 
 
 def _no_api(server: ModelServer) -> BackendFailed:

@@ -33,7 +33,8 @@ def connections(tmp_path: Path) -> Connections:
         """Nobody reads it."""
 
     async def pause(seconds: float) -> None:
-        """A second try need not wait here."""
+        """A second try need not wait here; but nobody is to wait for long before it."""
+        assert seconds < 2
 
     return Connections(
         settings,
@@ -91,6 +92,16 @@ async def test_a_service_in_trouble(
     report = await connections.test(Candidate("openai", f"{service.url}/v1", "sk-1"))
     assert not report["ok"]
     assert sentence in " ".join(report["sentences"])
+
+
+async def test_a_limit_is_told_at_once_with_the_time_until_it_is_free(
+    connections: Connections, service: OpenAIServer
+) -> None:
+    service.list_reply = Refuse(429, said("Too fast"), {"Retry-After": "20"})
+    report = await connections.test(Candidate("openai", f"{service.url}/v1", "sk-1"))
+    assert (report["ok"], report["reached"], report["param"]) == (False, True, "")
+    assert report["sentences"][-1].endswith("Too fast. Ask again in 20 seconds.")
+    assert len(service.requests) == 1
 
 
 @pytest.mark.parametrize(

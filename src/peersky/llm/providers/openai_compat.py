@@ -18,7 +18,7 @@ from peersky.core.base_url import BaseUrl, parse_base_url
 from peersky.core.chat import ChatChunk, ChatRequest, ModelInfo
 from peersky.core.errors import BackendFailed, NotSupported, PeerSkyError
 from peersky.core.sse import SseDecoder
-from peersky.llm.call import Call
+from peersky.llm.call import ASK_WAIT_S, LOOK_WAIT_S, Call
 from peersky.llm.endpoint import Endpoint
 from peersky.llm.http import Limits, Reply
 from peersky.llm.model_server import SETTINGS_PAGE, ModelServer, checked_key
@@ -98,7 +98,7 @@ class OpenAIProvider(ServerProvider):
         # OpenRouter lists its models to everybody, so the list says nothing about the key.
         path = "/key" if server.base.is_openrouter else "/models"
         try:
-            answer = await self._calls.ask(server, Call("GET", path))
+            answer = await self._calls.ask(server, Call("GET", path, longest_wait_s=LOOK_WAIT_S))
         except PeerSkyError as error:
             if error.reason in ("key_refused", "refused_by_service"):
                 return KeyCheck("refused", error.message)
@@ -106,14 +106,14 @@ class OpenAIProvider(ServerProvider):
         return KeyCheck("accepted", _credit(answer)) if server.base.is_openrouter else KeyCheck("accepted")
 
     async def models(self) -> Sequence[ModelInfo]:
-        return await self._list(await self._server())
+        return await self._list(await self._server(), LOOK_WAIT_S)
 
     async def describe(self, model: str) -> ModelInfo:
         server = await self._server()
         place = self._place(server)
         if place.models is None or asyncio.get_running_loop().time() - place.listed_at_s > LIST_AGE_S:
             try:
-                await self._list(server)
+                await self._list(server, ASK_WAIT_S)
             except BackendFailed as error:
                 if error.reason != "backend_error":
                     raise
@@ -169,8 +169,9 @@ class OpenAIProvider(ServerProvider):
     def _chat_limits(self, base: BaseUrl) -> Limits:
         return self._limits or (OWN_LIMITS if base.is_private else CLOUD_LIMITS)
 
-    async def _list(self, server: ModelServer) -> Sequence[ModelInfo]:
-        found = read_models(await self._calls.ask(server, Call("GET", "/models")), self.kind)
+    async def _list(self, server: ModelServer, longest_wait_s: float) -> Sequence[ModelInfo]:
+        call = Call("GET", "/models", longest_wait_s=longest_wait_s)
+        found = read_models(await self._calls.ask(server, call), self.kind)
         if found is None:
             raise BackendFailed(
                 f"{server.name} does not list its models; enter the name of one in {SETTINGS_PAGE}.",
