@@ -26,6 +26,15 @@ pytestmark = pytest.mark.attack("Secrets")
 KEY = "sk-attack-0123456789abcdefghijklmnop"
 PAGES = ("peersky://settings/llm", "peersky://logs/", "peersky://about/", "peersky://home/", "peersky://p2p/ai-chat/")
 
+PUBLISH = """
+    const drive = (await (await fetch('hyper://localhost/?key=mine', {method: 'POST'})).text()).trim();
+    const put = await fetch(`${drive}index.html`, {method: 'PUT', body: '<title>mine</title><h1>mine</h1>'});
+    if (!put.ok) throw new Error(await put.text());
+    // What the node refuses is told in its words, and stands in the log.
+    await fetch(`${drive}gone.html`);
+    return drive;
+"""
+
 # All that a page can get at: its own globals to some depth, and what the APIs of its host answer.
 LOOK = """
     const texts = [document.documentElement.outerHTML];
@@ -45,7 +54,7 @@ LOOK = """
       walk(self[name], 0);
     }
     const urls = ['/api/settings', '/api/llm-status', '/api/models', '/api/doctor', '/api/about', '/api/logs',
-      '/api/cloud', '/api/permissions', 'llm://bridge/v1/status', 'llm://bridge/v1/models'];
+      '/api/sites', '/api/p2p', 'llm://bridge/v1/status', 'llm://bridge/v1/models', location.href];
     for (const url of urls) {
       for (const method of ['GET', 'POST']) {
         if (url === '/api/logs' && method === 'GET') continue;
@@ -59,12 +68,18 @@ LOOK = """
 """
 
 
+class UsedProduct(Product):
+    """Adds the address of a drive that was published."""
+
+    drive = ""
+
+
 @pytest.fixture(scope="module")
-def used(qt_application: QApplication, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """A browser that asked a service with its key, well and badly, and the built-in engine with its own."""
+def used(qt_application: QApplication, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UsedProduct]:
+    """A browser that asked a service with its key, well and badly, and the engine and the P2P node with theirs."""
     with OpenAIServer(models=["gpt-x"], key=KEY) as server:
         llm = {"enabled": True, "provider": "openai", "baseURL": f"{server.url}/v1", "model": "gpt-x"}
-        product = Product(tmp_path_factory.mktemp("secrets"), {"llm": llm})
+        product = UsedProduct(tmp_path_factory.mktemp("secrets"), {"llm": llm})
         product.runtime.settings.change({"llm.apiKey": KEY})
         page = product.page("peersky://p2p/ai-chat/")
         assert page.evaluate("return await llm.complete('Hello')", 30)
@@ -76,6 +91,8 @@ def used(qt_application: QApplication, tiny: Path, tmp_path_factory: pytest.Temp
         product.runtime.settings.change({"llm.provider": "builtin", "llm.model": str(tiny), "llm.contextLength": 512})
         assert isinstance(page.evaluate("return await llm.complete('Hello', {maxTokens: 2})", 60), str)
         assert any(KEY in str(request.headers) for request in server.requests), "the control: the service got it"
+        product.drive = str(page.evaluate(PUBLISH, 60))
+        assert product.drive.startswith("hyper://")
         yield product
         product.close()
 
@@ -85,7 +102,12 @@ def secrets(product: Product) -> dict[str, str]:
     services = product.runtime.services
     engine = services.builtin._chat_seat.engine
     assert engine is not None
-    found = {"API key": KEY, "stamp": product.runtime.web._interceptor._secret, "engine's key": engine._key}
+    found = {
+        "API key": KEY,
+        "stamp": product.runtime.web._interceptor._secret,
+        "engine's key": engine._key,
+        "P2P node's token": services.p2p.node._token,
+    }
     assert all(len(secret) > 20 for secret in found.values())
     return found
 
@@ -94,7 +116,7 @@ def found_in(product: Product, text: str) -> list[str]:
     return [name for name, secret in secrets(product).items() if secret in text]
 
 
-def test_no_file_of_the_profile_holds_a_secret_but_that_for_secrets(used: Product) -> None:
+def test_no_file_of_the_profile_holds_a_secret_but_that_for_secrets(used: UsedProduct) -> None:
     files = [file for file in used.profile.root.rglob("*") if file.is_file() and not file.is_socket()]
     assert used.profile.log_file in files
     holding = {file: found_in(used, file.read_bytes().decode("utf-8", "replace")) for file in files}
@@ -103,7 +125,7 @@ def test_no_file_of_the_profile_holds_a_secret_but_that_for_secrets(used: Produc
     assert used.profile.secrets_file.stat().st_mode & 0o077 == 0
 
 
-def test_no_log_entry_and_no_crash_report_holds_a_secret(used: Product) -> None:
+def test_no_log_entry_and_no_crash_report_holds_a_secret(used: UsedProduct) -> None:
     """Not even an entry of a fault whose text holds it, as a report of an exception does."""
     for name, secret in secrets(used).items():
         if name == "API key":
@@ -113,10 +135,14 @@ def test_no_log_entry_and_no_crash_report_holds_a_secret(used: Product) -> None:
     assert found_in(used, used.profile.log_file.read_text("utf-8")) == []
 
 
-def test_no_process_shows_a_secret_in_its_arguments_or_environment(used: Product) -> None:
+def test_no_process_shows_a_secret_in_its_arguments_or_environment(used: UsedProduct) -> None:
     me = psutil.Process()
     children = me.children(recursive=True)
-    assert len(children) > 1
+    node = used.runtime.services.p2p.node.port
+    # The control: engine and node are among them.
+    assert len([child for child in children if "engine_child" in str(child.cmdline())]) == 1
+    listening = [child for child in children if node in [each.laddr.port for each in child.net_connections("inet")]]
+    assert len(listening) == 1
     for process in [me, *children]:
         try:
             shown = f"{process.cmdline()} {process.environ()}"
@@ -125,7 +151,7 @@ def test_no_process_shows_a_secret_in_its_arguments_or_environment(used: Product
         assert found_in(used, shown) == [], process.name()
 
 
-def test_doctor_tells_no_secret(used: Product) -> None:
+def test_doctor_tells_no_secret(used: UsedProduct) -> None:
     for words in (["doctor"], ["doctor", "--json"]):
         command = [sys.executable, "-m", "peersky", *words, "--profile", str(used.profile.root)]
         told = subprocess.run(command, capture_output=True, text=True, timeout=110)
@@ -133,8 +159,8 @@ def test_doctor_tells_no_secret(used: Product) -> None:
         assert found_in(used, told.stdout + told.stderr) == []
 
 
-@pytest.mark.parametrize("url", PAGES)
-def test_no_page_gets_at_a_secret(used: Product, url: str) -> None:
-    told: Any = used.page(url).evaluate(LOOK, 30)
+@pytest.mark.parametrize("url", [*PAGES, ""], ids=lambda url: url or "a P2P page")
+def test_no_page_gets_at_a_secret(used: UsedProduct, url: str) -> None:
+    told: Any = used.page(url or used.drive).evaluate(LOOK, 30)
     assert len(told) > 1000
     assert found_in(used, told) == []
