@@ -178,6 +178,14 @@ async def test_a_body_in_pieces(world: World) -> None:
     assert (await world.client.post(CHAT, content=[body[:5], body[5:9], body[9:]])).status == 200
 
 
+async def test_a_whole_answer_of_a_server_that_cut_an_emoji_in_two(world: World) -> None:
+    """Found by tests/fuzz/test_openapi.py: the reply broke off before its status."""
+    world.provider.script = [ChatChunk(content="Hi \ud83d"), ChatChunk(content="\ude42"), END]
+    reply = await world.client.post(CHAT, json=QUESTION)
+    assert rb"Hi \ud83d\ude42" in reply.body
+    assert reply.json["choices"][0]["message"]["content"] == "Hi 🙂"
+
+
 async def test_half_a_surrogate_pair_reaches_no_back_end(world: World) -> None:
     body = rb'{"messages": [{"content": "a\ud83d \\ud83d \ud83d\ude42"}]}'
     assert (await world.client.post(CHAT, content=body)).status == 200

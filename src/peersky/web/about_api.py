@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 import peersky
 from peersky.core.errors import NotFound
 from peersky.system.doctor import examine
 from peersky.web.errors import NO_STORE
+from peersky.web.json_reply import JSONResponse
 
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9._-]+)")
 _EXTRA = re.compile(r"\bextra\s*==")

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from peersky.core.errors import InvalidRequest
@@ -20,6 +20,7 @@ from peersky.system.settings_store import SettingsStore
 from peersky.system.site_records import PAGE, SiteRecords
 from peersky.web.errors import NO_STORE
 from peersky.web.event_stream import Report, Unsubscribe, event_stream, wants_events
+from peersky.web.json_reply import JSONResponse
 from peersky.web.requests import json_object, text_of
 
 CONTENT: Final = "logs.content"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from peersky.core.address import resolve
@@ -27,6 +27,7 @@ from peersky.system.app_imports import Import, disk_error
 from peersky.system.app_store import App, AppStore, Link
 from peersky.system.files import make_directory
 from peersky.web.errors import NO_STORE
+from peersky.web.json_reply import JSONResponse
 from peersky.web.requests import json_object, text_of
 from peersky.web.static import CHUNK_BYTES, content_type, file_response, find_file
 

@@ -15,7 +15,6 @@ Every request must carry the token that stands in the profile's control file.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from typing import Any, Final, Literal
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -41,9 +40,10 @@ from peersky.web.compose import Services
 from peersky.web.control_models import ModelControl
 from peersky.web.control_p2p import P2PControl
 from peersky.web.errors import ERROR_HANDLERS, error_response
+from peersky.web.json_reply import JSONResponse
+from peersky.web.requests import json_object
 
 LLM_PREFIX: Final = "/llm"
-MAX_BODY_BYTES: Final = 1 << 20
 _LINGER_S: Final = 2
 
 Kind = Literal["browser", "command"]
@@ -153,7 +153,7 @@ class ControlServer:
         return JSONResponse({"settings": listed, "notices": store.notices, "secretsIn": store.secrets_are_in})
 
     async def _change(self, request: Request) -> Response:
-        changes = (await _json_object(request)).get("changes")
+        changes = (await json_object(request)).get("changes")
         if not isinstance(changes, dict):
             raise InvalidRequest("The option changes must be an object of settings.", param="changes")
         await asyncio.to_thread(self._services.settings.change, changes)
@@ -161,12 +161,12 @@ class ControlServer:
 
     async def _logs(self, request: Request) -> Response:
         limit = request.query_params.get("limit", "100")
-        if not limit.isdecimal():
-            raise InvalidRequest("The option limit must be a whole number.", param="limit")
+        if not (limit.isascii() and limit.isdigit() and len(limit) < 10):
+            raise InvalidRequest("The option limit must be a whole number from 0 to 999999999.", param="limit")
         return JSONResponse({"entries": self._services.logbook.recent(int(limit))})
 
     async def _open(self, request: Request) -> Response:
-        url = (await _json_object(request)).get("url")
+        url = (await json_object(request)).get("url")
         if url is not None and not isinstance(url, str):
             raise InvalidRequest("The option url must be a text.", param="url")
         if self._open_url is None:
@@ -217,18 +217,3 @@ def _listed(services: Services) -> dict[str, dict[str, Any]]:
         else:
             listed[key] = {**entry, "secret": False, "value": store.get(key), "default": declared.default}
     return listed
-
-
-async def _json_object(request: Request) -> dict[str, Any]:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise InvalidRequest("The request is too long.")
-    try:
-        found = json.loads(body)
-    except ValueError as error:
-        raise InvalidRequest("The request must be a JSON object.") from error
-    if not isinstance(found, dict):
-        raise InvalidRequest("The request must be a JSON object.")
-    return found

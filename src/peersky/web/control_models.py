@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from peersky.core.errors import InvalidRequest, NotFound
 from peersky.llm.download import Download
 from peersky.system.memory import free_memory_bytes
 from peersky.web.event_stream import Report, Unsubscribe, event_stream
+from peersky.web.json_reply import JSONResponse
 from peersky.web.requests import json_object, text_of
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from peersky.core.errors import NotFound
 from peersky.web.errors import NO_STORE
+from peersky.web.json_reply import JSONResponse
 from peersky.web.static import file_response, find_file
 
 FIRST: Final = "README"

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from peersky.core.errors import InvalidRequest, NotFound, PeerSkyError
+from peersky.web.json_reply import JSONResponse
 
 NO_STORE: Final = {"cache-control": "no-store"}
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from peersky.core.errors import InvalidRequest, NotFound
 from peersky.p2p.ledger import PAGE, Ledger, Publication
 from peersky.p2p.node_port import NodePort, start_all
 from peersky.web.errors import NO_STORE
+from peersky.web.json_reply import JSONResponse
 from peersky.web.qr import qr_svg
 from peersky.web.requests import json_object, text_of
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import logging
 import secrets
 import struct
@@ -19,7 +18,7 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -32,6 +31,8 @@ from peersky.llm.bridge import Bridge
 from peersky.system.site_records import Event, Note
 from peersky.web.asker import Asker, asker_of
 from peersky.web.errors import ERROR_HANDLERS, NO_STORE, error_response, internal_error
+from peersky.web.json_reply import JSONResponse, json_bytes
+from peersky.web.requests import json_value
 
 _logger = logging.getLogger(__name__)
 
@@ -137,9 +138,8 @@ def _until_gone(work: Callable[[Send], Coroutine[Any, Any, None]]) -> ASGIApp:
 
 
 async def _send_json(send: Send, status: int, value: Any, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     await send({"type": "http.response.start", "status": status, "headers": [*_JSON, *more]})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": json_bytes(value)})
 
 
 async def _send_error(send: Send, error: Exception) -> None:
@@ -278,12 +278,4 @@ async def _json_body(request: Request) -> Any:
                 )
     except ClientDisconnect as gone:
         raise Cancelled("The page went away.") from gone
-    try:
-        value = json.loads(body)
-        if b"\\u" in body:
-            # JavaScript's strings may hold half a surrogate pair. That has no UTF-8 form: no back end could be sent it.
-            text = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass")
-            value = json.loads(text.decode("utf-16", "replace"))
-        return value
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest("The request is not valid JSON.", reason="invalid_json") from error
+    return json_value(body)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from peersky.core.errors import InvalidRequest, PeerSkyError
@@ -23,6 +23,7 @@ from peersky.llm.local_ai import DOWNLOADERS, LocalAi
 from peersky.system.memory import free_memory_bytes
 from peersky.system.settings_store import SettingsStore
 from peersky.web.event_stream import Report, Unsubscribe, event_stream, wants_events
+from peersky.web.json_reply import JSONResponse
 from peersky.web.requests import json_object, text_of
 
 

@@ -6,13 +6,14 @@ import asyncio
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from peersky.core.errors import InvalidRequest
 from peersky.system.logbook import RECENT, Entry, Logbook
 from peersky.system.settings_store import SettingsStore
 from peersky.web.event_stream import Report, Unsubscribe, event_stream, wants_events
+from peersky.web.json_reply import JSONResponse
 from peersky.web.requests import json_object, text_of
 
 CONTENT: Final = "logs.content"

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,6 +25,7 @@ from peersky.system.permissions import SitePermissions
 from peersky.system.site_records import Event, Note
 from peersky.web.asker import Asker, asker_of
 from peersky.web.errors import ERROR_HANDLERS, NO_STORE, error_response
+from peersky.web.json_reply import JSONResponse
 from peersky.web.patience import while_there
 from peersky.web.requests import json_object, text_of
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from peersky.core.errors import InvalidRequest
@@ -19,6 +19,7 @@ from peersky.p2p.kubo import kubo_version
 from peersky.p2p.ledger import Ledger
 from peersky.p2p.node_port import NodePort, start_all
 from peersky.web.errors import NO_STORE
+from peersky.web.json_reply import JSONResponse
 from peersky.web.ledger_api import LedgerApi
 from peersky.web.requests import json_object, text_of
 

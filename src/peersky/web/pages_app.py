@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Host, Mount, Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,6 +36,7 @@ from peersky.llm.choice import builtin_changes
 from peersky.web.asker import Asker, asker_of
 from peersky.web.error_page import render_error_page
 from peersky.web.errors import error_response, internal_error
+from peersky.web.json_reply import JSONResponse
 from peersky.web.late import API
 from peersky.web.page_template import PAGES, Page, render_page
 from peersky.web.requests import json_object

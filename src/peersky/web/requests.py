@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from peersky.core.errors import BodyTooLarge, InvalidRequest
+from peersky.llm.memory_entry import clean_text
 
 MAX_API_BODY_BYTES: Final = 1 << 20
 
@@ -28,15 +29,29 @@ async def json_object(request: Request) -> dict[str, Any]:
                 requested=len(body),
                 quota=MAX_API_BODY_BYTES,
             )
-    try:
-        value = json.loads(body)
-    except ValueError:
-        raise InvalidRequest("The request is not valid JSON.") from None
-    except RecursionError:
-        raise InvalidRequest("The request is nested too deeply.") from None
+    value = json_value(body)
     if not isinstance(value, dict):
         raise InvalidRequest("The request must be a JSON object.")
     return value
+
+
+def json_value(body: bytes | bytearray) -> Any:
+    """The JSON of a body in UTF-8.
+
+    Half a surrogate pair, which JavaScript's strings may hold as an escape, becomes U+FFFD: it has no UTF-8 form, so
+    neither a back end nor a database nor a file could take it.
+
+    Raises:
+        InvalidRequest: ``invalid_json``.
+    """
+    try:
+        text = body.decode("utf-8-sig")
+        value = json.loads(text)
+        return json.loads(clean_text(json.dumps(value, ensure_ascii=False))) if "\\u" in text else value
+    except ValueError:
+        raise InvalidRequest("The request is not valid JSON.", reason="invalid_json") from None
+    except RecursionError:
+        raise InvalidRequest("The request is nested too deeply.", reason="invalid_json") from None
 
 
 def text_of(body: dict[str, Any], name: str, default: str | None = None) -> str:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from peersky.core.errors import InvalidRequest, PeerSkyError
@@ -37,6 +37,7 @@ from peersky.system.permissions import Decided, SitePermissions, check_site
 from peersky.system.settings_store import SettingsStore
 from peersky.system.site_records import SiteRecords, Used
 from peersky.web.errors import NO_STORE
+from peersky.web.json_reply import JSONResponse
 from peersky.web.requests import json_object, text_of
 
 DAYS: Final = 30

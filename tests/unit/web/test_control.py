@@ -19,9 +19,10 @@ from peersky.system.private_socket import Address, read_address
 from peersky.system.profile_lock import ProfileLock
 from peersky.system.prompt_port import NobodyToAsk
 from peersky.web.compose import Services, open_services
-from peersky.web.control import MAX_BODY_BYTES, ControlServer
+from peersky.web.control import ControlServer
 from peersky.web.control_client import ControlClient, HolderGone
 from peersky.web.llm_app import make_llm_app
+from peersky.web.requests import MAX_API_BODY_BYTES
 from tests.fakes.scripted_provider import ScriptedProvider
 
 
@@ -135,8 +136,11 @@ async def test_without_the_token_there_is_nothing(profile: Profile, path: str, t
         ("GET /logs?limit=many HTTP/1.1", b"", 400),
         ("POST /settings HTTP/1.1", b"{", 400),
         ("POST /settings HTTP/1.1", b"[]", 400),
+        ("POST /settings HTTP/1.1", b"[" * 100_000, 400),
         ("POST /settings HTTP/1.1", b'{"changes": 5}', 400),
-        ("POST /settings HTTP/1.1", b" " * (MAX_BODY_BYTES + 1), 400),
+        ("GET /logs?limit=" + "9" * 5000 + " HTTP/1.1", b"", 400),
+        ("GET /logs?limit=%c2%b2 HTTP/1.1", b"", 400),
+        ("POST /settings HTTP/1.1", b" " * (MAX_API_BODY_BYTES + 1), 413),
         ("POST /open HTTP/1.1", b'{"url": 5}', 400),
         ("GET /llm/v1/nothing HTTP/1.1", b"", 404),
         ("GET /llm/v1/status HTTP/1.1", b"", 200),
