@@ -167,6 +167,11 @@ class Node(BaseHTTPRequestHandler):
                 ]
                 steps.append({"url": root, "root": root, "bytes": size, "files": 1, "skipped": 2})
                 self.reply(200, b"\n".join(json.dumps(step).encode() for step in steps))
+            case "start":
+                state = {protocol: {"error": None} for protocol in ("hyper", "ipfs")}
+                self.reply(200, json.dumps(state).encode())
+            case "gc":
+                self.reply(200, b'{"freedBytes": 0}')
             case _:
                 self.reply(200, json.dumps({"told": name, "value": value}).encode())
 
