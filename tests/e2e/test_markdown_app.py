@@ -37,6 +37,13 @@ UNTIL = """
 READY = "!document.querySelector('[data-task=improve]').disabled && !document.getElementById('main').inert"
 CONTENT = "document.getElementById('writer').shadowRoot.querySelector('.cm-content')"
 
+KEPT = """
+    const ended = (request) => new Promise((resolve) => { request.onsuccess = () => resolve(request.result); });
+    const database = await ended(indexedDB.open('md'));
+    const draft = database.transaction('drafts').objectStore('drafts').get(sessionStorage.getItem('md.draft'));
+    return (await ended(draft)).text;
+"""
+
 
 def answer(body: dict[str, Any]) -> list[Step]:
     """As a small model, with talk around what was asked for."""
@@ -81,8 +88,7 @@ def write(page: PageDriver, text: str) -> None:
 def kept(page: PageDriver) -> str:
     """The text of the draft that this tab edits."""
     page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
-    draft = "JSON.parse(localStorage.getItem('md.draft.' + sessionStorage.getItem('md.draft')))"
-    return str(page.evaluate(f"return {draft}.text"))
+    return str(page.evaluate(KEPT))
 
 
 def test_written_changed_by_the_model_and_published(product: Product) -> None:

@@ -1,8 +1,9 @@
 """The whole browser but for its window, writing into every store as fast as it can, until somebody kills it.
 
-``python -m tests.faults.busy_browser PROFILE FIRST``: prints ``STORE NUMBER`` on standard output once a write is
-acknowledged. FIRST is a JSON object with the first number of each store; from there they go up. A page writes settings
-and memory, as pages do; the services write the rest.
+``python -m tests.faults.busy_browser PROFILE FIRST REGISTRY``: prints ``STORE NUMBER`` on standard output once a write
+is acknowledged. FIRST is a JSON object with the first number of each store; from there they go up. Pages write
+settings, memory and drafts, as pages do; the services write the rest. REGISTRY is where models are downloaded from: that of the
+name :data:`MODEL` all the time, and others, which are not there.
 """
 
 from __future__ import annotations
@@ -45,6 +46,29 @@ WRITE = """
 0
 """
 
+# A draft is a number, over and over: half of one would be seen. What the last browser left is told first.
+DRAFTS = """
+(async () => {
+  const md = new (await import('peersky://p2p/md/drafts.js')).Drafts();
+  const editor = await new (await import('peersky://p2p/editor/drafts.js')).Drafts().open();
+  const kept = (drafts) => {
+    const numbers = drafts.flatMap(({ text }) => text.trim().split(' ').map(Number));
+    if (new Set(numbers).size > 1) throw new Error('half of a draft');
+    return numbers[0] ?? 0;
+  };
+  const found = [kept(await md.list()), kept(await editor.list())];
+  console.log(`kept ${found.join(' ')}`);
+  for (let number = Math.max(FIRST.drafts, ...found.map((last) => last + 1)); ; number++) {
+    const draft = { id: 'd', text: `${number} `.repeat(2000), saved: Date.now() };
+    await Promise.all([md.write(draft), editor.save(draft)]);
+    console.log(`drafts ${number}`);
+  }
+})().catch((error) => console.log(`failed ${error.message}`));
+0
+"""
+
+MODEL = "endless"
+
 
 def say(text: str) -> None:
     os.write(1, f"{text}\n".encode())
@@ -70,7 +94,19 @@ async def decide(services: Services, first: int) -> None:
         services.logbook.record("test.written", number=number)
 
 
-def main(folder: Path, first: dict[str, int]) -> int:
+async def download(services: Services, first: int, registry: str) -> None:
+    """The list of downloads, while one of them runs."""
+    downloads = services.downloads
+    running = downloads.start("builtin", f"{registry}/library/{MODEL}:latest")
+    for number in itertools.count(first):
+        downloads.start("builtin", f"{registry}/library/absent:{number}")
+        await downloads.saved()
+        say(f"downloads {number}")
+        for older in [one for one in downloads.list() if one.id != running.id][:-3]:
+            downloads.cancel(older.id)
+
+
+def main(folder: Path, first: dict[str, int], registry: str) -> int:
     teach_chromium()
     application = create_application(headless=True, on_error=lambda text: say(f"failed {text!r}"))
     runtime = Runtime(open_profile(folder))
@@ -78,10 +114,16 @@ def main(folder: Path, first: dict[str, int]) -> int:
     page.console_message.connect(lambda _level, text, _line, _source: say(text))
     PageDriver(page).load("peersky://settings/")
     page.runJavaScript(f"const FIRST = {json.dumps(first)};{WRITE}")
+    drafts = runtime.new_page()
+    drafts.console_message.connect(lambda _level, text, _line, _source: say(text))
+    # Any file of the apps: it has their origin, and writes nothing of its own.
+    PageDriver(drafts).load("peersky://p2p/md/mark.svg")
+    drafts.runJavaScript(f"const FIRST = {json.dumps(first)};{DRAFTS}")
+    runtime.call(download(runtime.services, first["downloads"], registry))
     runtime.call(publish(runtime.services, first["ledger"]))
     runtime.call(decide(runtime.services, first["permissions"]))
     return int(application.exec())
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), json.loads(sys.argv[2])))
+    sys.exit(main(Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3]))

@@ -1,8 +1,7 @@
-// Markdown without a page: markup and slides of a text, what is asked of a model and read out of its answer, drafts, the
+// Markdown without a page: markup and slides of a text, what is asked of a model and read out of its answer, the
 // published page.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Drafts } from "../../src/peersky/assets/apps/md/drafts.js";
 import { clean, slides, titleOf, toMarkup, words } from "../../src/peersky/assets/apps/md/markup.js";
 import { pageOf } from "../../src/peersky/assets/apps/md/page.js";
 import { publish } from "../../src/peersky/assets/apps/md/publish.js";
@@ -102,37 +101,6 @@ test("without a selection it is the paragraph of the cursor, and for continue al
 });
 
 // --- keeping and publishing ---------------------------------------------------------------------------------------------
-
-function storage(room_ = 1e6) {
-  const data = new Map();
-  return {
-    data,
-    get length() {
-      return data.size;
-    },
-    key: (at) => [...data.keys()][at],
-    getItem: (key) => data.get(key) ?? null,
-    removeItem: (key) => data.delete(key),
-    setItem: (key, text) => {
-      if (text.length > room_) throw new Error("QuotaExceededError");
-      data.set(key, text);
-    },
-  };
-}
-
-test("drafts are kept each by itself; what stands in their place harms none", () => {
-  const store = storage(500);
-  const drafts = new Drafts(store);
-  assert.ok(drafts.write({ id: "a", text: "A", title: "A", saved: 1, published: null }));
-  assert.ok(drafts.write({ id: "b", text: "B", title: "B", saved: 2, published: { to: "ipfs", url: "ipfs://b/", name: "" } }));
-  assert.equal(drafts.write({ id: "c", text: "x".repeat(1000) }), false);
-  store.data.set("md.draft.broken", "{");
-  store.data.set("md.draft.other", "[]");
-  store.data.set("upload.list", "[]");
-  assert.deepEqual(drafts.list().map(({ id }) => id), ["b", "a"]);
-  drafts.remove("b");
-  assert.deepEqual(drafts.list().map(({ id }) => id), ["a"]);
-});
 
 test("the published page stands alone, as a text or as slides", () => {
   const page = pageOf('"><script>', ["<p>One</p>\n"]);

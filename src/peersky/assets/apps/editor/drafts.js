@@ -29,6 +29,8 @@ export class Drafts {
   save(draft) {
     const transaction = this.#database.transaction(STORE, "readwrite", { durability: "strict" });
     transaction.objectStore(STORE).put(draft);
+    // A page that goes away has sent it by then.
+    transaction.commit();
     return new Promise((resolve, reject) => {
       transaction.oncomplete = () => resolve();
       transaction.onabort = () => reject(transaction.error);

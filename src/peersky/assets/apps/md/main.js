@@ -17,12 +17,12 @@ const MOST_FILE_BYTES = 5_000_000;
 const TAB_KEY = "md.draft";
 
 const at = (id) => document.getElementById(id);
-const drafts = new Drafts(localStorage);
+const drafts = new Drafts();
 const writer = new Writer(at("writer"), { changed, scrolled });
 const assistant = new Assistant(writer, announce);
 const slidesView = new SlidesView();
 
-let current = { id: crypto.randomUUID(), published: null, model: "" };
+let current = { id: crypto.randomUUID(), published: null, model: "", isKept: false };
 let release = null; // lets the draft go for other tabs
 let previewTimer = 0;
 let saveTimer = 0;
@@ -53,21 +53,29 @@ function scrolled(share) {
   host.scrollTop = share * (host.scrollHeight - host.clientHeight);
 }
 
-function save() {
+async function save() {
   clearTimeout(saveTimer);
   saveTimer = 0;
   const { text } = writer;
-  const { id, published } = current;
-  if (!text.trim() && !published && !drafts.read(id)) {
+  const { id, published, isKept } = current;
+  if (!text.trim() && !published && !isKept) {
     at("saved").textContent = "";
     return;
   }
-  const isKept = drafts.write({ id, text, title: titleOf(text), saved: Date.now(), published });
+  current.isKept = true;
   const count = words(text);
-  at("saved").textContent = isKept
-    ? `${count.toLocaleString("en")} ${count === 1 ? "word" : "words"}, kept on this computer`
-    : "Not kept: this computer has no more room for drafts. Export the text, or delete drafts.";
-  at("saved").classList.toggle("problem", !isKept);
+  try {
+    await drafts.write({ id, text, title: titleOf(text), saved: Date.now(), published });
+    saved(`${count.toLocaleString("en")} ${count === 1 ? "word" : "words"}, kept on this computer`);
+  } catch (error) {
+    const why = error.name === "QuotaExceededError" ? "this computer has no more room for drafts" : error.message;
+    saved(`Not kept: ${why}. Export the text, or delete drafts.`, true);
+  }
+}
+
+function saved(sentence, isProblem = false) {
+  at("saved").textContent = sentence;
+  at("saved").classList.toggle("problem", isProblem);
 }
 
 const flush = () => saveTimer && save();
@@ -80,7 +88,7 @@ async function edit(draft) {
   flush();
   if (!isSame) release?.();
   release = taken;
-  current = { id: draft.id, published: draft.published, model: "" };
+  current = { id: draft.id, published: draft.published, model: "", isKept: Boolean(draft.saved) };
   assistant.usedModel = "";
   sessionStorage.setItem(TAB_KEY, draft.id);
   writer.open(draft.text);
@@ -94,17 +102,23 @@ const fresh = (text = "") => edit({ id: crypto.randomUUID(), text, published: nu
 // What this tab had, else the last draft that no other tab has.
 async function restore() {
   const mine = sessionStorage.getItem(TAB_KEY);
-  const all = drafts.list().sort((one, other) => Number(other.id === mine) - Number(one.id === mine));
+  let all = [];
+  try {
+    all = await drafts.list();
+  } catch (error) {
+    saved(`Drafts cannot be read: ${error.message}`, true);
+  }
+  all.sort((one, other) => Number(other.id === mine) - Number(one.id === mine));
   for (const draft of all) if (await edit(draft)) return;
   await fresh();
 }
 
 // --- dialogs ----------------------------------------------------------------------------------------------------------
 
-function showDrafts(problem = "") {
+async function showDrafts(problem = "") {
   at("open-problem").textContent = problem;
   at("open-problem").hidden = !problem;
-  const rows = drafts.list().map((draft) => draftRow(draft));
+  const rows = (await drafts.list().catch(() => [])).map((draft) => draftRow(draft));
   at("drafts").replaceChildren(...rows);
   if (!rows.length) at("drafts").append(Object.assign(document.createElement("li"), { className: "hint", textContent: "None yet." }));
 }
@@ -123,14 +137,14 @@ function draftRow(draft) {
   const remove = Object.assign(document.createElement("button"), { type: "button", className: "quiet", textContent: "Delete" });
   remove.setAttribute("aria-label", `Delete ${draft.title || "Untitled"}`);
   remove.hidden = draft.id === current.id;
-  remove.addEventListener("click", () => {
+  remove.addEventListener("click", async () => {
     if (remove.textContent === "Delete") {
       remove.textContent = "Really delete?";
       remove.setAttribute("aria-label", `Really delete? ${draft.title || "Untitled"}`);
       return;
     }
-    drafts.remove(draft.id);
-    showDrafts();
+    await drafts.remove(draft.id);
+    await showDrafts();
     at("drafts").querySelector("button")?.focus();
   });
   row.append(open, remove);
@@ -187,10 +201,10 @@ at("new").addEventListener("click", async () => {
   await fresh();
   writer.focus();
 });
-at("open").addEventListener("click", () => {
+at("open").addEventListener("click", async () => {
   assistant.close();
   flush();
-  showDrafts();
+  await showDrafts();
   at("open-dialog").showModal();
 });
 at("file").addEventListener("change", (event) => {
