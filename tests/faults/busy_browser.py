@@ -2,8 +2,8 @@
 
 ``python -m tests.faults.busy_browser PROFILE FIRST REGISTRY``: prints ``STORE NUMBER`` on standard output once a write
 is acknowledged. FIRST is a JSON object with the first number of each store; from there they go up. Pages write
-settings, memory and drafts, as pages do; the services write the rest. REGISTRY is where models are downloaded from: that of the
-name :data:`MODEL` all the time, and others, which are not there.
+settings, memory and drafts, as pages do; the services write the rest. REGISTRY is where models are downloaded from:
+that of the name :data:`MODEL` all the time, and others, which are not there.
 """
 
 from __future__ import annotations
