@@ -94,6 +94,11 @@ class HeliaBackend {
     return toBuffer(this.#helia.blockstore.get(cid, { signal }));
   }
 
+  /** Whether a block that was read before is still here, which counts as another use of it. */
+  async isHere(cid) {
+    return cid.multihash.code === 0 || this.#files.use(cid.multihash.bytes);
+  }
+
   async local(cid) {
     if (cid.multihash.code === 0) return cid.multihash.digest;
     if (!this.#files.hasHash(cid.multihash.bytes)) return null;

@@ -7,6 +7,7 @@ import { cleanedUp } from "./waiting.js";
 
 export const LISTING_TYPE = "application/vnd.peersky.listing+json";
 const INDEX = "index.html";
+const WHOLE_BYTES = 262_144; // what is no larger goes in one piece
 
 /** Splits off `/$/version/N`: `{version (number or null), path}`. */
 export function splitVersion(path) {
@@ -132,21 +133,29 @@ class Reader {
     const status = range ? 206 : 200;
     if (this.request.method === "HEAD" || start === end) return { status, headers, body: null };
     const blobs = await this.open.found(this.open.drive.getBlobs(), this.request.signal);
-    const source = blobs.createReadStream(blob, { start, length: end - start, timeout: this.open.lookupMs });
-    return { status, headers, body: await this.#begun(source) };
+    const part = { start, length: end - start, timeout: this.open.lookupMs };
+    if (end - start > WHOLE_BYTES) return { status, headers, body: await this.#begun(blobs.createReadStream(blob, part)) };
+    return { status, headers, body: await this.#here(blobs.get(blob, part)) };
   }
 
   /** The stream once its first block is here, so that "no peer has it" is still a status. */
   async #begun(source) {
     const blocks = source[Symbol.asyncIterator]();
-    let first;
     try {
-      first = await this.open.found(blocks.next(), this.request.signal);
+      const first = await this.#here(blocks.next());
+      return cleanedUp(blocks, () => source.destroy(), first);
     } catch (error) {
       source.destroy();
+      throw error;
+    }
+  }
+
+  async #here(blocks) {
+    try {
+      return await this.open.found(blocks, this.request.signal);
+    } catch (error) {
       if (error instanceof P2PError) throw error;
       throw (await this.open.network.isOffline()) ? offline() : noPeers();
     }
-    return cleanedUp(blocks, () => source.destroy(), first);
   }
 }

@@ -21,11 +21,30 @@ CREATE TABLE IF NOT EXISTS cached (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS dnslinks (name TEXT PRIMARY KEY, key TEXT NOT NULL) STRICT;`;
 
-function open(folder, schema) {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const database = new DatabaseSync(join(folder, "hyper.sqlite"));
-  database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; ${schema}`);
-  return database;
+/** A database whose statements are prepared once. */
+class Database {
+  #database;
+  #statements = new Map();
+
+  constructor(folder, schema) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    this.#database = new DatabaseSync(join(folder, "hyper.sqlite"));
+    this.#database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; ${schema}`);
+  }
+
+  prepare(sql) {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  close() {
+    this.#statements.clear();
+    this.#database.close();
+  }
 }
 
 const CACHED_BYTES = "SELECT coalesce(sum(bytes), 0) AS n FROM cached";
@@ -47,8 +66,8 @@ export class HyperRecords {
   #others;
 
   constructor({ identity, storage }) {
-    this.#own = open(identity, OWN);
-    this.#others = open(storage, OTHERS);
+    this.#own = new Database(identity, OWN);
+    this.#others = new Database(storage, OTHERS);
   }
 
   /** The drive that a name stands for: {origin, name, generation, key, version, blobs, shared}, or undefined. */

@@ -6,10 +6,11 @@
 import toBuffer from "it-to-buffer";
 import { CID } from "multiformats/cid";
 
-import { linksOf } from "./ipfs-dag.js";
+import { linksOf, RAW } from "./ipfs-dag.js";
 
 const GROWTH_BYTES = 16 * 1024 * 1024;
 const BATCH = 256;
+const MARKS = 1000; // written together
 
 export class Cache {
   #index;
@@ -36,9 +37,10 @@ export class Cache {
   /** Pin everything below `root` for `owner`; `load` gives a block's bytes, also from the network. */
   async pin(root, owner, load) {
     let generation;
+    this.#files.flush();
     do {
       generation = this.#generation();
-      await this.#mark(root, load, generation);
+      await this.#markBelow(root, load, generation);
     } while (generation !== this.#generation());
     // No await since the check: the pin counts before anything else can be evicted.
     this.#index.run(
@@ -58,6 +60,7 @@ export class Cache {
   }
 
   usage() {
+    this.#files.flush();
     const total = this.#index.get("SELECT TOTAL(size) AS n FROM blocks").n;
     const pinned = this.#index.get("SELECT TOTAL(size) AS n FROM blocks WHERE mark = ?", this.#generation()).n;
     return { bytes: total, pinnedBytes: pinned, cacheBytes: total - pinned };
@@ -106,7 +109,7 @@ export class Cache {
     });
     try {
       for (const { cid } of this.#index.all("SELECT DISTINCT cid FROM pins")) {
-        await this.#mark(CID.parse(cid), (block) => this.#local(block), this.#generation());
+        await this.#markBelow(CID.parse(cid), (block) => this.#local(block), this.#generation());
       }
     } catch (error) {
       this.#index.setFact("unmarked", 1);
@@ -114,18 +117,31 @@ export class Cache {
     }
   }
 
-  async #mark(cid, load, generation) {
-    const hash = cid.multihash.bytes;
-    if (cid.multihash.code === 0) return;
-    if (this.#index.get("SELECT mark FROM blocks WHERE hash = ?", hash)?.mark === generation) return;
-    if (cid.code === 0x55 && this.#files.hasHash(hash)) {
-      this.#index.run("UPDATE blocks SET mark = ? WHERE hash = ?", generation, hash);
-      return;
-    }
-    const bytes = await load(cid);
-    if (bytes === null) return;
-    for (const child of linksOf(cid, bytes)) await this.#mark(child, load, generation);
-    this.#index.run("UPDATE blocks SET mark = ? WHERE hash = ?", generation, hash);
+  async #markBelow(root, load, generation) {
+    const reached = new Map(); // not written yet, from the leaves up
+    const write = () => {
+      this.#files.flush(); // what was loaded on the way has no row yet
+      this.#index.transaction(() => {
+        for (const hash of reached.values()) this.#index.run("UPDATE blocks SET mark = ? WHERE hash = ?", generation, hash);
+      });
+      reached.clear();
+    };
+    const mark = async (cid) => {
+      const hash = cid.multihash.bytes;
+      const name = Buffer.from(hash).toString("latin1");
+      if (cid.multihash.code === 0 || reached.has(name)) return;
+      const row = this.#index.get("SELECT mark FROM blocks WHERE hash = ?", hash);
+      if (row?.mark === generation) return;
+      if (cid.code !== RAW || row === undefined) {
+        const bytes = await load(cid);
+        if (bytes === null) return;
+        for (const child of linksOf(cid, bytes)) await mark(child);
+      }
+      reached.set(name, hash);
+      if (reached.size >= MARKS) write();
+    };
+    await mark(root);
+    write();
   }
 
   async #local(cid) {

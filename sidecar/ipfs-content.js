@@ -3,19 +3,25 @@
 import { importFile } from "ipfs-unixfs-importer";
 import { fixedSize } from "ipfs-unixfs-importer/chunker";
 import { balanced } from "ipfs-unixfs-importer/layout";
+import { CID } from "multiformats/cid";
+import { sha256 } from "multiformats/hashes/sha2";
 
-import { describe, entriesOf, findEntry, readFile } from "./ipfs-dag.js";
+import { describe, entriesOf, findEntry, parseFolder, RAW, readFile } from "./ipfs-dag.js";
 import { noPeers, noSuchPath, offline } from "./errors.js";
 import { translate } from "./ipfs-errors.js";
 import { ipfsUrl } from "./ipfs-address.js";
 
-// Blocks, of at most 1 MiB, that are written at a time.
+const CHUNK_BYTES = 1_048_576;
+// Blocks that are written at a time.
 const BLOCKS_AT_ONCE = 8;
 const ENTRIES_AT_ONCE = 16;
+const FOLDER_BYTES = 1_048_576; // of folders whose links stay in memory; these take some ten times of that
 
 export class Content {
   #backend;
   #lookupMs;
+  #folders = new Map(); // CID -> {folder, bytes}, the longest unused first
+  #folderBytes = 0;
 
   constructor(backend, lookupSeconds) {
     this.#backend = backend;
@@ -37,31 +43,69 @@ export class Content {
     }
   }
 
-  /** What lies at `names` below `root`: {cid, type: "file" | "folder" | "other", size}. Throws 404 where nothing does. */
+  /**
+   * What lies at `names` below `root`: {cid, type: "file" | "folder" | "other", size, bytes: its block, of a file}. Throws 404
+   * where nothing does.
+   */
   async find(root, names, signal) {
     const path = `/${names.join("/")}`;
     const load = (cid) => this.load(cid, signal);
+    const open = async (cid) => (await this.#known(cid)) ?? this.#remember(cid, await load(cid));
     try {
-      let cid = root;
-      let found = describe(cid, await load(cid));
+      let found = await this.#look(root, signal);
       for (const name of names) {
-        const next = found.type === "folder" ? await findEntry(cid, name, load) : null;
+        const next = found.type === "folder" ? await findEntry(found.cid, name, open, load) : null;
         if (next === null) throw noSuchPath(path);
-        cid = next;
-        found = describe(cid, await load(cid));
+        found = await this.#look(next, signal);
       }
-      return { cid, ...found };
+      return found;
     } catch (error) {
       throw translate(error, path);
     }
   }
 
-  /** Bytes `start`…`end` (excluded) of the file at `cid`. */
-  async *read(cid, start, end, signal) {
+  async #look(cid, signal) {
+    if ((await this.#known(cid)) !== null) return { cid, type: "folder", size: null };
+    const bytes = await this.load(cid, signal);
+    const { type, size } = describe(cid, bytes);
+    if (type === "folder") this.#remember(cid, bytes);
+    return type === "file" ? { cid, type, size, bytes } : { cid, type, size };
+  }
+
+  /** A folder that was read before and whose block is still here, or null. */
+  async #known(cid) {
+    const key = cid.toString();
+    const entry = this.#folders.get(key);
+    if (entry === undefined || !(await this.#backend.isHere(cid))) return null;
+    this.#folders.delete(key);
+    this.#folders.set(key, entry);
+    return entry.folder;
+  }
+
+  #remember(cid, bytes) {
+    const entry = { folder: parseFolder(bytes), bytes: bytes.byteLength };
+    const key = cid.toString();
+    this.#folderBytes += entry.bytes - (this.#folders.get(key)?.bytes ?? 0);
+    this.#folders.delete(key);
+    this.#folders.set(key, entry);
+    for (const [oldest, { bytes: freed }] of this.#folders) {
+      if (this.#folderBytes <= FOLDER_BYTES) break;
+      this.#folders.delete(oldest);
+      this.#folderBytes -= freed;
+    }
+    return entry.folder;
+  }
+
+  /** Bytes `start`…`end` (excluded) of a file of one block that `find` found; null of others. */
+  piece({ cid, bytes }, start, end) {
+    return cid.code === RAW ? bytes.subarray(start, end) : null;
+  }
+
+  /** Bytes `start`…`end` (excluded) of the file that `find` found. */
+  async *read({ cid, bytes }, start, end, signal) {
     if (end <= start) return;
-    const load = (block) => this.load(block, signal);
     try {
-      yield* readFile(cid, await load(cid), start, end, load);
+      yield* readFile(cid, bytes, start, end, (block) => this.load(block, signal));
     } catch (error) {
       throw translate(error, ipfsUrl(cid));
     }
@@ -74,7 +118,7 @@ export class Content {
     names.sort((a, b) => (a.name < b.name ? -1 : 1));
     let isNetworkTried = true;
     const look = async ({ name, cid: child, size }) => {
-      if (child.code === 0x55) return { name, type: "file", size };
+      if (child.code === RAW) return { name, type: "file", size };
       let bytes = await this.#backend.local(child);
       if (bytes === null && isNetworkTried) {
         bytes = await this.load(child, signal).catch((error) => {
@@ -113,10 +157,27 @@ export class Content {
         yield chunk;
       }
     }
-    const { cid, size } = await importFile({ content: counted() }, sink, {
+    const chunks = counted();
+    const { parts, isWhole } = await firstOf(chunks, CHUNK_BYTES);
+    if (isWhole && bytes > 0 && bytes <= CHUNK_BYTES) {
+      // What the importer makes of it, without its machinery.
+      const block = Buffer.concat(parts);
+      const cid = CID.createV1(RAW, await sha256.digest(block));
+      await sink.put(cid, block);
+      return { cid, size: bytes, bytes };
+    }
+    async function* content() {
+      try {
+        yield* parts;
+        yield* chunks;
+      } finally {
+        await chunks.return();
+      }
+    }
+    const { cid, size } = await importFile({ content: content() }, sink, {
       cidVersion: 1,
       rawLeaves: true,
-      chunker: fixedSize({ chunkSize: 1_048_576 }),
+      chunker: fixedSize({ chunkSize: CHUNK_BYTES }),
       layout: balanced({ maxChildrenPerNode: 1024 }),
       blockWriteConcurrency: BLOCKS_AT_ONCE,
     });
@@ -127,6 +188,17 @@ export class Content {
   sink() {
     return new Sink(this.#backend);
   }
+}
+
+/** The first parts of an async iterator: more than `most` bytes of it, or all there is. */
+async function firstOf(iterator, most) {
+  const parts = [];
+  for (let bytes = 0; bytes <= most; bytes += parts.at(-1).byteLength) {
+    const { done, value } = await iterator.next();
+    if (done) return { parts, isWhole: true };
+    parts.push(value);
+  }
+  return { parts, isWhole: false };
 }
 
 /** Takes blocks and writes a few at a time, so that many small files do not wait for the disk one by one. */

@@ -10,8 +10,9 @@ import { sha256 } from "multiformats/hashes/sha2";
 
 import { malformed } from "./errors.js";
 
-const RAW = 0x55;
+export const RAW = 0x55;
 const SHARD_BITS = 8;
+const HASH_BYTES = 8;
 // Blocks, of at most 1 MiB or so, that are loaded before they are asked for.
 const AHEAD = 8;
 const SHARD_LINK_BYTES = 262_144;
@@ -97,19 +98,30 @@ function firstFrom({ value: bytes }, load) {
   };
 }
 
-/** The CID of the entry called `name` in a folder, or null; of a large folder, only the shards on the way are loaded. */
-export async function findEntry(cid, name, load) {
-  const hash = (await murmur3128.encode(new TextEncoder().encode(name))).slice(0, 8);
-  for (let depth = 0; depth < hash.length; depth++) {
-    const { Data, Links } = dagPB.decode(await load(cid));
-    const node = UnixFS.unmarshal(Data);
-    if (node.type === "directory") return Links.find((link) => link.Name === name)?.Hash ?? null;
-    if (node.fanout !== 256n) break; // nobody writes these; reading all of it finds the name as well
+/** The block of a folder, or of a shard of one, as `findEntry` wants it: what it is, and its links by name. */
+export function parseFolder(bytes) {
+  const { Data, Links } = dagPB.decode(bytes);
+  const { type, fanout } = UnixFS.unmarshal(Data);
+  const links = new Map();
+  for (const { Name, Hash } of Links) if (!links.has(Name)) links.set(Name, Hash);
+  return { type, fanout, links };
+}
+
+/**
+ * The CID of the entry called `name` in a folder, or null; of a large folder, only the shards on the way are loaded.
+ * `open(cid)` gives what `parseFolder` made of a block, `load(cid)` its bytes.
+ */
+export async function findEntry(cid, name, open, load) {
+  let hash = null;
+  for (let depth = 0; depth < HASH_BYTES; depth++) {
+    const { type, fanout, links } = await open(cid);
+    if (type === "directory") return links.get(name) ?? null;
+    if (fanout !== 256n) break; // nobody writes these; reading all of it finds the name as well
+    hash ??= await murmur3128.encode(new TextEncoder().encode(name));
     const label = hash[depth].toString(16).toUpperCase().padStart(2, "0");
-    const link = Links.find(({ Name }) => Name === label || Name === label + name);
-    if (link === undefined) return null;
-    if (link.Name !== label) return link.Hash;
-    cid = link.Hash;
+    const shard = links.get(label);
+    if (shard === undefined) return links.get(label + name) ?? null;
+    cid = shard;
   }
   for await (const entry of entriesOf(cid, load)) if (entry.name === name) return entry.cid;
   return null;
@@ -158,5 +170,5 @@ async function writeNode(node, links, blocks) {
 
 /** The half of the hash that Go's implementation uses, in its order. */
 async function shardHash(name) {
-  return (await murmur3128.encode(name)).slice(0, 8).reverse();
+  return (await murmur3128.encode(name)).slice(0, HASH_BYTES).reverse();
 }

@@ -56,7 +56,7 @@ async function file(content, { method, headers, signal }, { found, name, link, i
   if (range !== null) whole["Content-Range"] = `bytes ${start}-${end - 1}/${size}`;
   if (method === "HEAD") return { status: range === null ? 200 : 206, headers: whole, body: null };
   // The first bytes are fetched before the status is said: a block that nobody has is a 504 and no broken body.
-  const body = await started(content.read(cid, start, end, signal));
+  const body = content.piece(found, start, end) ?? (await started(content.read(found, start, end, signal)));
   return { status: range === null ? 200 : 206, headers: whole, body };
 }
 
@@ -82,11 +82,11 @@ async function list(content, request, found, link) {
   return { status: 200, headers, body: request.method === "HEAD" ? null : await started(json()) };
 }
 
-async function typeOf(content, { cid, size }, name, signal) {
+async function typeOf(content, found, name, signal) {
   if (mime.getType(name) !== null) return contentType(name);
   const parts = [];
-  for await (const part of content.read(cid, 0, Math.min(size, SNIFFED_BYTES), signal)) parts.push(part);
-  return sniff(Buffer.concat(parts), size);
+  for await (const part of content.read(found, 0, Math.min(found.size, SNIFFED_BYTES), signal)) parts.push(part);
+  return sniff(Buffer.concat(parts), found.size);
 }
 
 /** The same iterable, whose first item is there already; what it throws first is thrown here. */

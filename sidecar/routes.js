@@ -118,7 +118,9 @@ export async function createNodeServer({ config, log }) {
 
   async function answer(incoming, outgoing) {
     const gone = new AbortController();
-    outgoing.once("close", () => gone.abort());
+    outgoing.once("close", () => {
+      if (!outgoing.writableFinished) gone.abort();
+    });
     let reply;
     try {
       if (!isOurs(incoming.headers.authorization)) throw new P2PError(401, "not_writable", "The token is missing or wrong.");
