@@ -499,3 +499,30 @@ async def test_32_streams_at_once_lose_nothing(world: World) -> None:
     for reply in replies:
         chunks = [event for event in events(reply) if event != "[DONE]"]
         assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == expected
+
+
+@pytest.mark.parametrize("path", [CHAT, EMBEDDINGS])
+async def test_a_frame_in_the_page_that_is_looked_at_goes_before_the_background(world: World, path: str) -> None:
+    world.settings.change({"llm.parallel": 1})
+    looked_at, hidden = Origin("hyper", "looked"), Origin("hyper", "hidden")
+    world.bridge.show_pages(frozenset({looked_at}))
+    hold, order = Hold(), list[str]()
+    world.provider.script = [hold, ChatChunk(content="x"), END]
+
+    async def ask(name: str, asker: Asker) -> None:
+        reply = await world.client.post(path, json=QUESTION | {"input": "x"}, asker=asker)
+        assert reply.status == 200
+        order.append(name)
+
+    first = asyncio.create_task(world.client.post(CHAT, json=QUESTION, asker=page(hidden)))
+    await asyncio.wait_for(hold.reached.wait(), 10)
+    world.provider.script = [ChatChunk(content="x"), END]
+    rest, came = [], asyncio.Event()
+    world.bridge.subscribe(lambda _origin, _count: came.set())
+    for name, asker in (("background", page(PAGE)), ("frame", page("hyper://framed", looked_at))):
+        came.clear()
+        rest.append(asyncio.create_task(ask(name, asker)))
+        await asyncio.wait_for(came.wait(), 10)
+    hold.released.set()
+    await asyncio.wait_for(asyncio.gather(first, *rest), 10)
+    assert order == ["frame", "background"]

@@ -149,8 +149,10 @@ class Bridge:
             raise failure
         return found
 
-    async def embed(self, origin: Origin, texts: Sequence[str], model: str | None = None) -> list[list[float]]:
-        """One vector per text, by the chosen model or, for the user, by ``model``.
+    async def embed(
+        self, origin: Origin, texts: Sequence[str], model: str | None = None, page: Origin | None = None
+    ) -> list[list[float]]:
+        """One vector per text, by the chosen model or, for the user, by ``model``; ``page`` as for :meth:`chat`.
 
         Raises:
             NotAllowed, NotSupported, QuotaExceeded, BackendFailed: as :meth:`chat`.
@@ -158,17 +160,23 @@ class Bridge:
         provider, chosen = self._ready(origin, model)
         async with self._generation(origin, provider, chosen) as generation:
             generation.action, generation.asked_characters = "embeddings", sum(map(len, texts))
+            generation.page = page
             async with self._turn(generation):
                 vectors = await provider.embed(chosen, texts)
             generation.outcome = "stop"
             return vectors
 
     @asynccontextmanager
-    async def chat(self, origin: Origin, request: ChatRequest) -> AsyncIterator[AsyncIterator[ChatChunk]]:
+    async def chat(
+        self, origin: Origin, request: ChatRequest, page: Origin | None = None
+    ) -> AsyncIterator[AsyncIterator[ChatChunk]]:
         """Generate an answer: ``async with bridge.chat(origin, request) as chunks: async for chunk in chunks: …``.
 
         The wait for a turn is inside; leaving the block, for whatever reason, stops the generation at the back end. The
         last chunk of a complete answer, and only that, has ``finish_reason``, and ``usage`` where the back end told it.
+
+        Args:
+            page: origin of the tab's page, where a frame in it asks: whether the user looks at it decides about turns.
 
         Raises:
             NotAllowed: ``llm_disabled``, ``declined``, ``blocked_by_user``.
@@ -183,7 +191,7 @@ class Bridge:
             generation = await stack.enter_async_context(self._generation(origin, provider, model))
             if self._settings.flag("logs.content"):
                 generation.content = Content(request)
-            generation.asked_characters = characters_of(request)
+            generation.page, generation.asked_characters = page, characters_of(request)
             await stack.enter_async_context(self._turn(generation))
             self._log(
                 "generation-start",
@@ -210,7 +218,10 @@ class Bridge:
                 generation.stop(NotAllowed("You blocked this site.", reason="blocked_by_user"))
 
     def show_pages(self, origins: frozenset[Origin]) -> None:
-        """Which pages the user looks at: their questions go before those of other tabs. So do the user's own."""
+        """Which pages the user looks at: their questions, and those of frames in them, go before those of other sites.
+
+        So do the user's own. A tab in the background counts as looked at while one of the same origin is.
+        """
         self._visible = origins | {USER}
 
     def subscribe(self, callback: Callable[[Origin, int], None]) -> Callable[[], None]:
@@ -298,7 +309,7 @@ class Bridge:
             self._notify(generation.origin)
         if self._meter is not None:
             await self._meter.begin(generation)
-        async with self._queues[generation.provider].turn(generation.origin):
+        async with self._queues[generation.provider].turn(generation.origin, generation.page):
             if self._meter is not None:
                 self._meter.check(generation)
             generation.started = True
@@ -319,8 +330,8 @@ class Bridge:
         def limit() -> int:
             return self._settings.whole("llm.parallel") if provider.is_local else REMOTE_PARALLEL
 
-        def is_visible(origin: Origin) -> bool:
-            return origin in self._visible
+        def is_visible(page: Origin) -> bool:
+            return page in self._visible
 
         meter = self._meter
         if meter is None:

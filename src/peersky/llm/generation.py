@@ -49,6 +49,7 @@ class Generation:
     """One answer.
 
     Attributes:
+        page: origin of the tab's page that the asker is, or is a frame in; None: the asker itself.
         service: where the question goes; None: it stays on this computer.
         action: ``question`` or ``embeddings``.
         number: joins its lines in the log.
@@ -74,6 +75,7 @@ class Generation:
     stopped_by: PeerSkyError | None = None
     asking: bool = False
     content: Content | None = None
+    page: Origin | None = None
     asked_characters: int = 0
     started: bool = False
     chunks: int = 0

@@ -57,11 +57,11 @@ def make_llm_app(bridge: Bridge, policy: Callable[[], Policy], note: Note = lamb
     async def chat(request: Request) -> ASGIApp:
         asked, streamed = parse_chat_request(await _json_body(request))
         reply = _streamed_reply if streamed else _whole_reply
-        return reply(bridge, asker_of(request.scope).origin, asked)
+        return reply(bridge, asker_of(request.scope), asked)
 
     async def embeddings(request: Request) -> ASGIApp:
         texts, model, encode = _parse_embedding_request(await _json_body(request))
-        return _embeddings_reply(bridge, asker_of(request.scope).origin, texts, model, encode)
+        return _embeddings_reply(bridge, asker_of(request.scope), texts, model, encode)
 
     async def models(request: Request) -> Response:
         found = await bridge.models(asker_of(request.scope).origin)
@@ -157,7 +157,7 @@ def _shown(error: Exception) -> PeerSkyError:
     return internal_error()
 
 
-def _streamed_reply(bridge: Bridge, origin: Origin, asked: ChatRequest) -> ASGIApp:
+def _streamed_reply(bridge: Bridge, asker: Asker, asked: ChatRequest) -> ASGIApp:
     """The answer as server-sent events.
 
     The status is sent with the first chunk and not before: until then (the wait for a turn, the start of the engine,
@@ -165,12 +165,12 @@ def _streamed_reply(bridge: Bridge, origin: Origin, asked: ChatRequest) -> ASGIA
     first chunk, so a page that waits for a long prompt sees it move. From then on an error is an event, after which
     the stream ends without ``[DONE]``.
     """
-    answer_id, model, created_s = _identity(bridge, origin, asked)
+    answer_id, model, created_s = _identity(bridge, asker.origin, asked)
 
     async def work(send: Send) -> None:
         started = role_sent = False
         try:
-            async with bridge.chat(origin, asked) as chunks:
+            async with bridge.chat(asker.origin, asked, asker.top) as chunks:
                 async for chunk in chunks:
                     if not started:
                         started = True
@@ -192,14 +192,14 @@ def _streamed_reply(bridge: Bridge, origin: Origin, asked: ChatRequest) -> ASGIA
     return _until_gone(work)
 
 
-def _whole_reply(bridge: Bridge, origin: Origin, asked: ChatRequest) -> ASGIApp:
+def _whole_reply(bridge: Bridge, asker: Asker, asked: ChatRequest) -> ASGIApp:
     """The answer as one JSON object, once it is complete."""
-    answer_id, model, created_s = _identity(bridge, origin, asked)
+    answer_id, model, created_s = _identity(bridge, asker.origin, asked)
 
     async def work(send: Send) -> None:
         answer = ChatAnswer()
         try:
-            async with bridge.chat(origin, asked) as chunks:
+            async with bridge.chat(asker.origin, asked, asker.top) as chunks:
                 async for chunk in chunks:
                     answer.add(chunk)
         except Exception as error:  # noqa: BLE001 as above
@@ -217,11 +217,11 @@ def _identity(bridge: Bridge, origin: Origin, asked: ChatRequest) -> tuple[str, 
 
 
 def _embeddings_reply(
-    bridge: Bridge, origin: Origin, texts: list[str], model: str | None, encode: Callable[[list[float]], Any]
+    bridge: Bridge, asker: Asker, texts: list[str], model: str | None, encode: Callable[[list[float]], Any]
 ) -> ASGIApp:
     async def work(send: Send) -> None:
         try:
-            vectors = await bridge.embed(origin, texts, model)
+            vectors = await bridge.embed(asker.origin, texts, model, asker.top)
         except Exception as error:  # noqa: BLE001 as above
             await _send_error(send, error)
             return
@@ -230,7 +230,7 @@ def _embeddings_reply(
         ]
         # Client libraries expect the field; the back ends do not count these tokens.
         usage = {"prompt_tokens": 0, "total_tokens": 0}
-        name = model or bridge.status(origin)["model"]
+        name = model or bridge.status(asker.origin)["model"]
         await _send_json(send, 200, {"object": "list", "model": name, "data": data, "usage": usage})
 
     return _until_gone(work)

@@ -23,7 +23,7 @@ class Crowd:
         self._ends: dict[str, asyncio.Event] = {}
 
     async def join(self, *names: str) -> None:
-        """Let requests come, named ``a1``: the letter is the origin's host."""
+        """Let requests come, named ``a1``: the letter is the origin's host; ``a1c`` is a frame's in a page of ``c``."""
         for name in names:
             self._ends[name] = asyncio.Event()
             self.tasks[name] = asyncio.create_task(self._hold(name))
@@ -35,7 +35,7 @@ class Crowd:
         await settle()
 
     async def _hold(self, name: str) -> None:
-        async with self.queue.turn(Origin("hyper", name[0])):
+        async with self.queue.turn(Origin("hyper", name[0]), Origin("hyper", name[2]) if name[2:] else None):
             self.served.append(name)
             await self._ends[name].wait()
 
@@ -164,6 +164,15 @@ async def test_a_page_that_is_looked_at_goes_first_and_the_background_gets_every
     await crowd.join("a0", "a1", "a2", "b1", "c1", "c2", "c3")
     assert [crowd.queue.position(origin) for origin in (A, B, C)] == [2, 3, 1]
     for name in ["a0", "c1", "a1", "c2", "b1", "c3", "a2"]:
+        assert crowd.served[-1] == name
+        await crowd.end(name)
+
+
+async def test_a_frame_is_looked_at_where_its_page_is() -> None:
+    crowd = Crowd(RequestQueue(lambda: 1, is_visible=lambda page: page == C))
+    await crowd.join("b0", "a1", "b1c", "c1a")
+    assert [crowd.queue.position(origin) for origin in (A, B, C)] == [2, 1, 3]
+    for name in ["b0", "b1c", "a1", "c1a"]:
         assert crowd.served[-1] == name
         await crowd.end(name)
 
