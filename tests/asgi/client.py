@@ -64,6 +64,11 @@ class Reply:
         await self._until(lambda: bool(self.status))
         return self
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the app has sent the end of its reply, and not only left it."""
+        return self._ended
+
     async def next_chunk(self) -> bytes:
         """The next piece of the body as the app sent it; empty at the end."""
         await self._until(lambda: bool(self._chunks) or self._ended)

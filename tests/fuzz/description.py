@@ -21,6 +21,7 @@ NAMES: Final = ("llm", "peersky", "control")
 Operation = APIOperation[Any, Any, Any, Any]
 AnyCase = Case[Any]
 
+EVENTS: Final = "text/event-stream"
 HALF: Final = "\ud83d"
 """Half of a surrogate pair, which strings of JavaScript may hold, and which has no UTF-8 form."""
 
@@ -64,10 +65,13 @@ def _close_named(schema: dict[str, Any], raw: dict[str, Any]) -> None:
         _close(schema, raw)
 
 
-def has_stream(operation: Operation) -> bool:
-    """Whether the operation answers with events that do not end, if they are asked for."""
-    answer = operation.definition.raw["responses"].get("200", {})
-    return operation.method == "get" and "text/event-stream" in answer.get("content", {})
+def ask_for_events(case: AnyCase) -> None:
+    """Ask as a page does that wants a stream, where there is one."""
+    answer = case.operation.definition.raw["responses"].get("200", {})
+    if EVENTS in answer.get("content", {}):
+        case.headers["accept"] = EVENTS
+        if isinstance(case.body, dict):
+            case.body = {**case.body, "stream": True}
 
 
 def tear(case: AnyCase) -> None:
@@ -101,11 +105,7 @@ def sent(request: PreparedRequest, server: str) -> tuple[str, dict[str, Any]]:
     return f"{server}{parts.path}{query}", {"headers": dict(request.headers), "content": content}
 
 
-def response(reply: Reply, request: PreparedRequest, *, is_cut: bool) -> Response:
-    """A reply as schemathesis checks it.
-
-    Args:
-        is_cut: it is a stream that was not read to its end.
-    """
+def response(reply: Reply, request: PreparedRequest) -> Response:
+    """A reply as schemathesis checks it."""
     headers = {name: [value] for name, value in reply.headers.items()}
-    return Response(reply.status, headers, reply.body, request, 0, verify=False, stream_cut_short=is_cut)
+    return Response(reply.status, headers, reply.body, request, 0, verify=False, stream_cut_short=not reply.is_whole)

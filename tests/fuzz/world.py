@@ -147,6 +147,12 @@ class Profile(World):
                 return self.run(self.services.p2p.ledger.record(Publication(SITE, SITE, "blog", "user")))
             case _, "id":
                 return self.run(self._download())
+            case "/about/api/licence", "name":
+                return "httpx"
+            case "/about/api/doc", "name":
+                return "p2p"
+            case "/about/api/doc-image", "name":
+                return "window-light-1600.png"
             case _, "file" | "path":
                 return str(self._page)
         return KNOWN.get(name)
@@ -157,7 +163,7 @@ class Profile(World):
 
     def _import(self) -> str:
         incoming = self.services.app_store.begin()
-        incoming.zip_file.write_bytes(zipped({"index.html": PAGE, "icon.png": b"\x89PNG"}))
+        incoming.zip_file.write_bytes(zipped({"index.html": b"<link rel=icon href=icon.png>", "icon.png": b"\x89PNG"}))
         incoming.unpack()
         return incoming.token
 
