@@ -8,14 +8,35 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from bench import direct
 from bench.direct import Answer
-from bench.world import NO_KEYRING, PROMPT, ROOT, BrowserChild
+from bench.world import NO_KEYRING, PROMPT, ROOT, BrowserChild, Port
 
-_NOW: Final = "const now = () => performance.timeOrigin + performance.now();"
+ALONE: Final = "Chromium alone"
+"""A page that asks the engine's port itself, without PeerSky: what is left of a difference is PeerSky's."""
+
+# The page's clock may go before the system's. A clock of whole milliseconds is right at the moment when it jumps.
+_NOW: Final = """
+    const now = () => performance.timeOrigin + performance.now();
+    const ahead = () => {
+      const found = [];
+      for (let i = 0; i < 30; i++) {
+        const before = Date.now();
+        let after = Date.now();
+        while (after === before) after = Date.now();
+        found.push(now() - after);
+      }
+      return found.sort((a, b) => a - b)[15];
+    };
+    const told = (asked, times, rest) => {
+      const by = ahead();
+      return {asked: asked - by, times: times.map((time) => time - by), ...rest};
+    };
+"""
 
 # Each notes only when bytes came; what they say is read afterwards, as for the plain socket.
 FETCH: Final = (
@@ -23,7 +44,7 @@ FETCH: Final = (
     + """
     const body = JSON.stringify(BODY), came = [], decoder = new TextDecoder();
     const asked = now();
-    const response = await fetch('llm://bridge/v1/chat/completions', {method: 'POST', body});
+    const response = await fetch(URL, {method: 'POST', body, headers: HEADERS});
     const reader = response.body.getReader();
     for (let part = await reader.read(); !part.done; part = await reader.read()) came.push([now(), part.value]);
     let rest = '', usage = {};
@@ -41,7 +62,7 @@ FETCH: Final = (
         if (text) { times.push(time); texts.push(text); }
       }
     }
-    return {asked, times, texts, usage};
+    return told(asked, times, {texts, usage});
 """
 )
 WINDOW_LLM: Final = (
@@ -55,34 +76,33 @@ WINDOW_LLM: Final = (
       if (delta.content) { times.push(now()); texts.push(delta.content); }
       if (delta.usage) usage = {completion_tokens: delta.usage.outputTokens};
     }
-    return {asked, times, texts, usage};
+    return told(asked, times, {texts, usage});
 """
 )
 
-# A clock of whole milliseconds is right at the moment when it jumps.
-_CLOCK: Final = (
-    _NOW
-    + """
-    const found = [];
-    for (let i = 0; i < 30; i++) {
-      const before = Date.now();
-      let after = Date.now();
-      while (after === before) after = Date.now();
-      found.push(now() - after);
-    }
-    return found.sort((a, b) => a - b)[15];
-"""
-)
+_BRIDGE: Final = "llm://bridge/v1/chat/completions"
 
 
-def clock_offset_ms(browser: BrowserChild, page: int) -> float:
-    """How far the page's clock goes before this machine's; subtract it from the page's times."""
-    return float(browser.run(page, _CLOCK))
-
-
-def in_page(browser: BrowserChild, page: int, script: str, body: Mapping[str, Any]) -> Answer:
+def in_page(
+    browser: BrowserChild,
+    page: int,
+    script: str,
+    body: Mapping[str, Any],
+    url: str = _BRIDGE,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
     """Ask in a page, by :data:`FETCH` or :data:`WINDOW_LLM`."""
-    return answer_of(browser.run(page, script.replace("BODY", json.dumps(body))))
+    for name, value in (("URL", url), ("HEADERS", headers or {}), ("BODY", body)):
+        script = script.replace(name, json.dumps(value))
+    return answer_of(browser.run(page, script))
+
+
+def without_peersky(bare: BrowserChild, port: Port) -> Callable[[Mapping[str, Any]], Answer]:
+    """Chromium alone asks the engine's port, from a page of that port."""
+    origin = f"http://127.0.0.1:{port.port}"
+    page = bare.page(f"{origin}/health")
+    headers = {"Authorization": f"Bearer {port.key}", "Content-Type": "application/json"}
+    return lambda body: in_page(bare, page, FETCH, body, f"{origin}/v1/chat/completions", headers)
 
 
 def answer_of(said: Mapping[str, Any]) -> Answer:
@@ -110,11 +130,15 @@ def on_command_line(profile: Path, max_tokens: int) -> Answer:
     return Answer(asked_ms, [time_ms for time_ms, _ in came], texts, {"completion_tokens": max_tokens})
 
 
-def ways(browser: BrowserChild, page: int, body: Mapping[str, Any]) -> dict[str, Callable[[], Answer]]:
-    """Each way by its name; ``direct`` is the engine itself."""
+def ways(
+    browser: BrowserChild, page: int, body: Mapping[str, Any], bare: BrowserChild | None = None
+) -> dict[str, Callable[[], Answer]]:
+    """Each way by its name; ``direct`` is the engine itself, asked by a plain socket."""
     port = browser.engine()
+    alone = {} if bare is None else {ALONE: partial(without_peersky(bare, port), body)}
     return {
         "direct": lambda: direct.ask(port, body),
+        **alone,
         "fetch": lambda: in_page(browser, page, FETCH, body),
         "window.llm": lambda: in_page(browser, page, WINDOW_LLM, body),
         "peersky ask": lambda: on_command_line(browser.profile, body["max_tokens"]),

@@ -1,7 +1,8 @@
 """The browser without its window, driven by lines of JSON on its standard input: ``python -m bench.browser PROFILE``.
 
 Results of scripts come back as console messages, so that nothing polls a page while it is measured. With ``--paced``
-the engine is ``bench/paced.py``, whose words say when they were sent.
+the engine is ``bench/paced.py``, whose words say when they were sent. With ``--bare`` it is Chromium alone, without
+anything of PeerSky: what a page pays that asks an HTTP server itself.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from PyQt6.QtCore import QCoreApplication, QEvent, QSocketNotifier, Qt, QTimer, QUrl
-from PyQt6.QtWebEngineCore import QWebEngineScript
+from PyQt6.QtCore import QCoreApplication, QEvent, QSocketNotifier, Qt, QTimer, QUrl, pyqtSignal
+from PyQt6.QtWebEngineCore import QWebEnginePage, QWebEngineProfile, QWebEngineScript
 from PyQt6.sip import voidptr
 
 from peersky.llm.engine import Engine
@@ -30,17 +31,38 @@ _MARK: Final = "bench-result:"
 _TICK_MS: Final = 5
 
 
-class Driver:
-    """Carries out commands; each is answered with a line, when it is done."""
+class BarePage(QWebEnginePage):
+    """A page of Chromium without anything of PeerSky."""
 
-    def __init__(self, runtime: Runtime, quit_: Callable[[], None]) -> None:
-        self._runtime, self._quit = runtime, quit_
-        self._pages: dict[int, PeerSkyPage] = {}
+    console_message = pyqtSignal(str, str, int, str)
+
+    def javaScriptConsoleMessage(
+        self, level: QWebEnginePage.JavaScriptConsoleMessageLevel, message: str | None, line: int, source: str | None
+    ) -> None:
+        self.console_message.emit(level.name, message or "", line, source or "")
+
+
+class Driver:
+    """Carries out commands; each is answered with a line, when it is done.
+
+    Args:
+        runtime: the browser; None: Chromium alone.
+    """
+
+    def __init__(self, runtime: Runtime | None, quit_: Callable[[], None]) -> None:
+        self._found_runtime, self._quit = runtime, quit_
+        self._bare = QWebEngineProfile() if runtime is None else None
+        self._pages: dict[int, PeerSkyPage | BarePage] = {}
         self._rest = b""
         self._ticks: list[float] = []
         self._tick = QTimer()
         self._tick.setTimerType(Qt.TimerType.PreciseTimer)
         self._tick.timeout.connect(lambda: self._ticks.append(time.perf_counter()))
+
+    @property
+    def _runtime(self) -> Runtime:
+        assert self._found_runtime is not None, "Chromium alone has no services"
+        return self._found_runtime
 
     def read(self) -> None:
         """Take what arrived on standard input."""
@@ -62,7 +84,7 @@ class Driver:
         sys.stdout.flush()
 
     def do_page(self, number: int, url: str) -> None:
-        page = self._runtime.new_page()
+        page = self._runtime.new_page() if self._bare is None else BarePage(self._bare)
         page.console_message.connect(self._on_console)
         self._pages[number] = page
         self._load(number, page, url, number)
@@ -70,7 +92,7 @@ class Driver:
     def do_load(self, number: int, page: int, url: str) -> None:
         self._load(number, self._pages[page], url, page)
 
-    def _load(self, number: int, page: PeerSkyPage, url: str, result: int) -> None:
+    def _load(self, number: int, page: PeerSkyPage | BarePage, url: str, result: int) -> None:
         def loaded(good: bool) -> None:
             page.loadFinished.disconnect(loaded)
             self._reply(number, **({"value": result} if good else {"error": f"{url} did not load"}))
@@ -147,6 +169,8 @@ class Driver:
         for page in self._pages.values():
             page.deleteLater()
         self._pages.clear()
+        if self._bare is not None:
+            self._bare.deleteLater()
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
 
 
@@ -166,14 +190,15 @@ def main(profile: str, *options: str) -> int:
     if "--paced" in options:
         pace_the_engine()
     application = create_application(headless=True, on_error=lambda text: print(text, file=sys.stderr))
-    runtime = Runtime(open_profile(Path(profile)))
+    runtime = None if "--bare" in options else Runtime(open_profile(Path(profile)))
     driver = Driver(runtime, application.quit)
     notifier = QSocketNotifier(voidptr(0), QSocketNotifier.Type.Read)
     notifier.activated.connect(driver.read)
     application.exec()
     notifier.setEnabled(False)
     driver.close()
-    runtime.close()
+    if runtime is not None:
+        runtime.close()
     return 0
 
 
