@@ -23,6 +23,7 @@ from peersky.qt.dialogs import PageDialogs, url_text
 from peersky.qt.error_panel import ErrorPanel
 from peersky.qt.find_bar import FindBar
 from peersky.qt.notice_bar import NoticeBar
+from peersky.qt.page_watch import PageWatch
 from peersky.qt.peer_wait import PeerWait
 from peersky.qt.permissions import PermissionBars
 
@@ -138,6 +139,7 @@ class Tab(QWidget):
             settings.setAttribute(QWebEngineSettings.WebAttribute.FocusOnNavigationEnabled, False)
         self.dialogs = PageDialogs(page, self, self.came_to_front.emit)
         self.permissions = PermissionBars(self.add_bar, self.remove_bar, self)
+        self.watch = PageWatch(page, self, self._can_answer, self.add_bar, self.remove_bar)
         self.dialogs.stayed.connect(self._on_stay)
         page.loadingChanged.connect(self._on_loading)
         page.loadProgress.connect(self.progress)
@@ -259,6 +261,7 @@ class Tab(QWidget):
             self._show_error(None)
             self.permissions.withdraw_all()
             self.dialogs.start_over()
+            self.watch.start_over()
         elif status == _Load.LoadFailedStatus and info.isErrorPage():
             self._on_failure(info)
         elif status == _Load.LoadStoppedStatus:
@@ -316,6 +319,11 @@ class Tab(QWidget):
                 self.full_screen.emit(False)
             self._show_error(CRASHED)
             self.changed.emit()
+
+    def _can_answer(self) -> bool:
+        """Whether the page is able to answer: a dialog of it, or a debugger, may hold it."""
+        held = self.dialogs.is_open or self.dev_tools.view is not None
+        return self.error is None and self.page.url().isValid() and not held
 
     def _refuse_certificate(self, error: QWebEngineCertificateError) -> None:
         error.rejectCertificate()
