@@ -165,6 +165,8 @@ async def test_announce_forget_and_start(world: World) -> None:
         ({"action": "forget"}, 400),
         ({"action": "forget", "id": "1"}, 400),
         ({"action": "forget", "id": True}, 400),
+        ({"action": "forget", "id": 2**63}, 400),
+        ({"action": "forget", "id": -1}, 400),
         ({"action": "announce", "id": 7}, 404),
         ({"action": "unpin", "id": 7}, 404),
     ],

@@ -73,6 +73,8 @@ def resolve(text: str, search_url: str) -> Destination | None:
     Raises:
         InvalidRequest: the text is an address that must not or cannot be opened; the sentence says why.
     """
+    # What was pasted, or stood in a command, may hold halves of characters, of which no address can be made.
+    text = text.encode("utf-8", "replace").decode()
     words = " ".join(_C0.sub(" ", text).split())
     if not words:
         return None

@@ -170,7 +170,7 @@ class Job:
 def load_jobs(state_file: Path) -> list[Job]:
     """The unfinished downloads of an earlier time; a file that makes no sense has none."""
     jobs = []
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         if state_file.stat().st_size > MAX_KEPT_FILE_BYTES:
             return []
         for entry in json.loads(state_file.read_bytes())["downloads"]:

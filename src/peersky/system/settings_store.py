@@ -290,8 +290,12 @@ class SettingsStore:
         return aside
 
     def _write(self, raw: dict[str, Any]) -> None:
-        text = json.dumps(raw, indent=2, ensure_ascii=False)
-        write_atomically(self._file, text.encode("utf-8", "surrogatepass") + b"\n")
+        try:
+            data = json.dumps(raw, indent=2, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            # Half a surrogate pair, an escape in the file. As bytes it would make the next start refuse all of it.
+            data = json.dumps(raw, indent=2).encode()
+        write_atomically(self._file, data + b"\n")
         self._signature = self._on_disk()
 
     def _on_disk(self) -> _Signature | None:

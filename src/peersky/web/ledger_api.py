@@ -114,7 +114,7 @@ class LedgerApi:
         return Response(qr_svg(entry.url), media_type="image/svg+xml", headers=NO_STORE)
 
     async def _entry(self, number: Any) -> Publication:
-        if not isinstance(number, int) or isinstance(number, bool):
+        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 2**63:
             raise InvalidRequest("The option id must be a whole number.", param="id")
         if (entry := await self._ledger.get(number)) is None:
             raise NotFound("This is no longer in the archive; reload the page.", reason="no_such_entry")

@@ -96,6 +96,7 @@ def test_a_guessed_https_is_marked_so_that_the_error_page_can_name_http() -> Non
         ("c++ & c#", "c%2B%2B%20%26%20c%23"),
         ("50% off?", "50%25%20off%3F"),
         ("größe", "gr%C3%B6%C3%9Fe"),
+        ("half \ud83d", "half%20%3F"),
         ("what is example.org", "what%20is%20example.org"),
         ("and/or", "and%2For"),
         ("node.js", "node.js"),

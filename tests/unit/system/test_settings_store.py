@@ -379,3 +379,12 @@ def test_a_block_within_a_block_is_taken_as_it_is_meant(tmp_path: Path) -> None:
     assert [notice for notice in store.notices if "p2p.ipfs" in notice], "what is not known is said"
     store.change({"p2p.ipfs.backend": None})
     assert json.loads(file.read_text("utf-8")) == {"p2p": {"ipfs": {"else": 1}, "hyper.port": 4000}}
+
+
+def test_half_a_character_in_the_file_costs_no_setting(file: Path) -> None:
+    """Found by tests/fuzz: a change wrote it as bytes, which the next start took for damage of the whole file."""
+    file.write_text(r'{"llm": {"model": "\ud83d:1b"}, "other": {"\udc00": 1}}', encoding="ascii")
+    open_store(file).change({"llm.maxTokens": 77})
+    again = open_store(file)
+    assert (again.whole("llm.maxTokens"), again.text("llm.model")) == (77, "\ud83d:1b")
+    assert written(file)["other"] == {"\udc00": 1}
