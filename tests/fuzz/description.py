@@ -33,6 +33,11 @@ def described(name: str) -> dict[str, Any]:
     return found
 
 
+def server(name: str) -> str:
+    """What the paths of a description are appended to, ``peersky:/``."""
+    return str(described(name)["servers"][0]["url"])
+
+
 def operations(name: str) -> list[Operation]:
     """What a description offers, with replies that may hold nothing that is not described."""
     raw = described(name)
@@ -91,18 +96,18 @@ def prepared(case: AnyCase) -> PreparedRequest:
     return Request(**options).prepare()
 
 
-def sent(request: PreparedRequest, server: str) -> tuple[str, dict[str, Any]]:
+def sent(request: PreparedRequest, base: str) -> tuple[str, dict[str, Any]]:
     """Address and options for :meth:`World.ask`.
 
     Args:
-        server: what a described path is appended to, ``peersky:/``.
+        base: of :func:`server`.
     """
     parts = urlsplit(str(request.url))
     body = request.body or b""
     assert isinstance(body, (str, bytes))
     content = body.encode() if isinstance(body, str) else body
     query = f"?{parts.query}" if parts.query else ""
-    return f"{server}{parts.path}{query}", {"headers": dict(request.headers), "content": content}
+    return f"{base}{parts.path}{query}", {"headers": dict(request.headers), "content": content}
 
 
 def response(reply: Reply, request: PreparedRequest) -> Response:

@@ -32,11 +32,11 @@ from tests.fuzz.description import (
     prepared,
     response,
     sent,
+    server,
     tear,
 )
 from tests.fuzz.world import IS_LONG, Bridged, Profile, World, no_network
 
-SERVERS: Final = {name: described(name)["servers"][0]["url"] for name in NAMES}
 CHECKED: Final = [
     checks.status_code_conformance,
     checks.content_type_conformance,
@@ -96,7 +96,7 @@ async def until_event(reply: Reply) -> None:
 
 @pytest.mark.parametrize(("name", "operation"), ALL)
 def test_replies_are_as_described(name: str, operation: Operation, worlds: dict[str, World]) -> None:
-    world, server = worlds[name], SERVERS[name]
+    world = worlds[name]
     listen = until_event if operation.method == "get" else to_the_end
     cases = st.one_of(*(operation.as_strategy(generation_mode=mode) for mode in GenerationMode))
 
@@ -114,7 +114,7 @@ def test_replies_are_as_described(name: str, operation: Operation, worlds: dict[
         if as_events:
             ask_for_events(case)
         request = prepared(case)
-        url, options = sent(request, server)
+        url, options = sent(request, server(name))
 
         def reply_to(asker: Asker, token: str) -> Reply:
             headers = {**options["headers"], **({"authorization": f"Bearer {token}"} if name == "control" else {})}
