@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
+import h11
 import psutil
 import pytest
 
@@ -29,6 +30,7 @@ from peersky.llm.gguf_head import read_head
 from peersky.llm.providers import builtin
 from peersky.qt.asgi_scheme import _Exchange
 from peersky.qt.stream_device import StreamDevice
+from peersky.system.loopback_http import Body, Headers, LoopbackHttp, Reply, _Connection
 from peersky.system.secrets import SecretStore
 from peersky.system.settings_store import SettingsStore
 from peersky.web.asker import EXTENSION, Asker
@@ -40,7 +42,7 @@ APP = Asker(parse_origin("peersky://p2p"), parse_origin("peersky://p2p"), "xhr")
 FEW, MANY = 100, 300
 
 MOST_OWN_CALLS_PER_TOKEN = 39
-MOST_CALLS_PER_TOKEN = 67
+MOST_CALLS_PER_TOKEN = 100
 MOST_BYTES_PER_TOKEN = 223
 MOST_FILES_AT_START = 42
 MOST_MODULES_BEFORE_THE_FIRST_PAGE = 280
@@ -61,18 +63,27 @@ def event(delta: dict[str, Any], finish: str | None = None) -> bytes:
     return b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n"
 
 
-class Reply:
-    """What httpx gives of an answer: one event at a time."""
+class OneAtATime:
+    """A stream from which each read takes one event, as they come while an answer is written."""
 
     def __init__(self, tokens: int) -> None:
-        self._tokens = tokens
+        words = [event({"content": " word"})] * tokens
+        events = [event({"role": "assistant", "content": None}), *words, event({}, "stop"), b"data: [DONE]\n\n", b""]
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        self._reads = iter([head, *(b"%x\r\n%b\r\n" % (len(data), data) for data in events)])
 
-    async def aiter_raw(self) -> AsyncIterator[bytes]:
-        yield event({"role": "assistant", "content": None})
-        for _ in range(self._tokens):
-            yield event({"content": " word"})
-        yield event({}, "stop")
-        yield b"data: [DONE]\n\n"
+    async def read(self, _most: int) -> bytes:
+        return next(self._reads)
+
+
+async def reply_of(tokens: int) -> Reply:
+    """An answer on a connection."""
+    connection = _Connection(0, cast("Any", OneAtATime(tokens)), cast("Any", None))
+    connection.state.send(h11.Request(method="POST", target="/", headers=[("Host", "engine")]))
+    connection.state.send(h11.EndOfMessage())
+    head = await connection.next_event()
+    assert isinstance(head, h11.Response)
+    return Reply(LoopbackHttp(keep=False), connection, head)
 
 
 class ReadingProvider(ScriptedProvider):
@@ -85,7 +96,7 @@ class ReadingProvider(ScriptedProvider):
     @asynccontextmanager
     async def chat(self, model: str, request: ChatRequest) -> AsyncIterator[AsyncIterator[ChatChunk]]:
         assert request.max_tokens is not None
-        reply = cast("Any", Reply(request.max_tokens))
+        reply = await reply_of(request.max_tokens)
         yield builtin._chunks(self._engine._events(cast("Any", None), reply, self._engine._hangs.request(60)))
 
 
@@ -207,10 +218,13 @@ async def test_one_request_to_the_engine_per_answer(tiny: Path) -> None:
     engine = Engine(tiny, read_head(tiny), EngineOptions(512), idle_timeout_s=60, log=Log())
     sent: list[str] = []
 
-    async def note(request: Any) -> None:
-        sent.append(request.url.path)
+    send = engine._http.send
 
-    engine._client.event_hooks["request"].append(note)
+    async def note(port: int, method: str, target: bytes, headers: Headers, body: Body) -> Reply:
+        sent.append(target.decode())
+        return await send(port, method, target, headers, body)
+
+    engine._http.send = note  # type: ignore[method-assign]
     try:
         payload = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5, "stream": True}
         for _ in range(3):

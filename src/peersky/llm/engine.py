@@ -17,25 +17,24 @@ import json
 import os
 import re
 import secrets
-import ssl
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
-
-import httpx
 
 from peersky.core.errors import BackendFailed, ModelFileInvalid, NotEnoughMemory, PeerSkyError
 from peersky.core.sizes import size_text
 from peersky.core.sse import SseDecoder
 from peersky.llm.engine_threads import engine_threads
-from peersky.llm.engine_watch import MEMORY_CHECK_S, HangWatch, MemoryWatch, RequestWatch
+from peersky.llm.engine_watch import MEMORY_CHECK_S, HangWatch, MemoryWatch, RequestWatch, SilenceWatch
 from peersky.llm.gguf_head import GgufHead
 from peersky.llm.llama_words import llama_reason
 from peersky.llm.openai_stream import error_of
 from peersky.system.children import Child, ChildRefused, Launch, Log, State, Supervisor
+from peersky.system.loopback_http import ConnectionBroke, LoopbackHttp, NoConnection, Reply
 from peersky.system.memory import free_memory_bytes
 from peersky.system.processors import processors
 from peersky.system.tasks import TaskOwner
@@ -137,12 +136,7 @@ class Engine:
         self._idle = asyncio.Event()
         self._idle.set()
         self._timer: asyncio.TimerHandle | None = None
-        # An empty context: there is no TLS on loopback, and the default one would read all certificates.
-        self._client = httpx.AsyncClient(
-            trust_env=False,
-            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+        self._http = LoopbackHttp(keep=False)
 
     @property
     def state(self) -> State:
@@ -237,7 +231,6 @@ class Engine:
         self._disarm()
         await self._supervisor.close()
         await self._tasks.close()
-        await self._client.aclose()
 
     # The process
 
@@ -337,40 +330,34 @@ class Engine:
             await self._supervisor.stop()
 
     @asynccontextmanager
-    async def _reply(self, path: str, payload: Mapping[str, Any]) -> AsyncIterator[tuple[Child, httpx.Response]]:
+    async def _reply(self, path: str, payload: Mapping[str, Any]) -> AsyncIterator[tuple[Child, Reply]]:
         child, reply = await self._send(path, payload)
         try:
-            if reply.status_code != 200:
+            if reply.status != 200:
                 raise await self._error(child, reply)
             yield child, reply
         finally:
-            await reply.aclose()
+            reply.close()
 
-    async def _send(self, path: str, payload: Mapping[str, Any]) -> tuple[Child, httpx.Response]:
-        options = self._options
-        timeout = httpx.Timeout(options.silence_timeout_s, connect=options.header_timeout_s)
+    async def _send(self, path: str, payload: Mapping[str, Any]) -> tuple[Child, Reply]:
+        timeout_s = self._options.header_timeout_s
+        body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
         for last_try in (False, True):
             child = await self.child()
-            request = self._client.build_request(
-                "POST",
-                f"http://127.0.0.1:{child.ready['port']}{path}",
-                json=payload,
-                headers={"Authorization": f"Bearer {self._key}"},
-                timeout=timeout,
-            )
+            headers = [(b"authorization", f"Bearer {self._key}".encode()), (b"content-type", b"application/json")]
             try:
-                async with asyncio.timeout(options.header_timeout_s):
-                    return child, await self._client.send(request, stream=True)
-            except (TimeoutError, httpx.TimeoutException) as error:
-                raise self._hung(child, options.header_timeout_s) from error
-            except httpx.TransportError as error:
+                async with asyncio.timeout(timeout_s):
+                    return child, await self._http.send(child.ready["port"], "POST", path.encode(), headers, body)
+            except TimeoutError as error:
+                raise self._hung(child, timeout_s) from error
+            except (NoConnection, ConnectionBroke) as error:
                 died = await self._died(child)
                 # It died before it took the question up, while idle most likely: nothing is lost by asking again.
                 if last_try:
                     raise died from error
         raise AssertionError("unreachable")
 
-    async def _events(self, child: Child, reply: httpx.Response, watch: RequestWatch) -> AsyncGenerator[str, None]:
+    async def _events(self, child: Child, reply: Reply, watch: RequestWatch) -> AsyncGenerator[str, None]:
         decoder = SseDecoder()
         async with aclosing(self._bytes(child, reply)) as chunks:
             watch.waits()
@@ -382,24 +369,30 @@ class Engine:
         for event in decoder.finish():
             yield event
 
-    async def _bytes(self, child: Child, reply: httpx.Response) -> AsyncGenerator[bytes, None]:
+    async def _bytes(self, child: Child, reply: Reply) -> AsyncGenerator[bytes, None]:
+        silence_s = self._options.silence_timeout_s
         try:
-            async for chunk in reply.aiter_raw():
-                yield chunk
-        except httpx.TimeoutException as error:
-            raise self._hung(child, self._options.silence_timeout_s) from error
-        except httpx.TransportError as error:
+            async with asyncio.timeout(None) as patience, aclosing(reply.pieces()) as pieces:
+                with closing(SilenceWatch(patience, silence_s)) as watch:
+                    async for piece in pieces:
+                        # The time in which nobody reads is not the engine's.
+                        watch.since_s = None
+                        yield piece
+                        watch.since_s = monotonic()
+        except TimeoutError as error:
+            raise self._hung(child, silence_s) from error
+        except ConnectionBroke as error:
             raise await self._died(child) from error
 
-    async def _error(self, child: Child, reply: httpx.Response) -> PeerSkyError:
+    async def _error(self, child: Child, reply: Reply) -> PeerSkyError:
         body = bytearray()
         async with aclosing(self._bytes(child, reply)) as chunks:
             async for chunk in chunks:
                 body += chunk[: MAX_REPLY_BYTES - len(body)]
         text = body.decode("utf-8", "replace")
         with contextlib.suppress(ValueError):
-            return error_of(reply.status_code, json.loads(text), NAME)
-        return error_of(reply.status_code, text, NAME)
+            return error_of(reply.status, json.loads(text), NAME)
+        return error_of(reply.status, text, NAME)
 
     def _hung(self, child: Child, after_s: float) -> BackendFailed:
         child.kill()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 LOW_MEMORY_BYTES: Final = 512 * 1024**2
@@ -49,31 +50,67 @@ class RequestWatch:
         self._patience_s = patience_s
         self._since_s: float | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._is_stuck = False
 
     def waits(self) -> None:
-        """From now on the engine is to do something."""
-        self.rests()
-        loop = asyncio.get_running_loop()
-        self._since_s = loop.time()
-        # This happens at each token: a timer that is set looks again by itself.
+        """From now on the engine is to do something. Happens at each token, so it costs next to nothing."""
+        self._since_s = monotonic()
+        if self._is_stuck:
+            self._note(False)
         if self._timer is None:
-            self._timer = loop.call_at(self._since_s + self._patience_s, self._look)
+            self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._look)
 
     def rests(self) -> None:
         """The engine did something, or nothing is expected of it."""
         self._since_s = None
-        self._owner.note(self, False)
+        if self._is_stuck:
+            self._note(False)
+
+    def _note(self, stuck: bool) -> None:
+        self._is_stuck = stuck
+        self._owner.note(self, stuck)
 
     def _look(self) -> None:
         self._timer = None
         if self._since_s is None:
             return
-        loop = asyncio.get_running_loop()
-        due_s = self._since_s + self._patience_s
-        if loop.time() < due_s:
-            self._timer = loop.call_at(due_s, self._look)
+        left_s = self._since_s + self._patience_s - monotonic()
+        if left_s > 0:
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._look)
         else:
-            self._owner.note(self, True)
+            self._note(True)
+
+
+class SilenceWatch:
+    """Lets a wait time out when nothing at all is heard while somebody listens.
+
+    A timeout that is set anew at each piece costs a dozen calls a piece; this looks when it may be due.
+
+    Args:
+        patience: what times out.
+        limit_s: after so much silence.
+
+    Attributes:
+        since_s: since when somebody listens and nothing is heard, on the clock of :func:`time.monotonic`; None: nobody
+            listens. Set by whoever listens.
+    """
+
+    def __init__(self, patience: asyncio.Timeout, limit_s: float) -> None:
+        self._patience, self._limit_s = patience, limit_s
+        self.since_s: float | None = monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(limit_s, self._look)
+
+    def close(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        left_s = self._limit_s if self.since_s is None else self.since_s + self._limit_s - monotonic()
+        if left_s > 0:
+            self._timer = self._loop.call_later(left_s, self._look)
+        else:
+            self._patience.reschedule(self._loop.time())
 
 
 class MemoryWatch:

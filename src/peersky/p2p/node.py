@@ -20,10 +20,10 @@ from peersky.core.errors import BackendFailed, PeerSkyError
 from peersky.p2p.errors import NodeRefused, NodeUnavailable
 from peersky.p2p.node_config import LIMITS, RESTARTING, first_line, limits
 from peersky.p2p.node_reply import NAME, NodeReply
-from peersky.p2p.node_wire import Body, ConnectionBroke, NoConnection, NodeWire, WireReply
 from peersky.p2p.program import Install, Program
 from peersky.system.children import Child, ChildDied, Launch, Log, Supervisor
 from peersky.system.files import make_directory, unusable
+from peersky.system.loopback_http import Body, ConnectionBroke, LoopbackHttp, NoConnection, Reply
 from peersky.system.tasks import TaskOwner
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class P2PNode:
         self._change = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._unsubscribe = settings.subscribe(self._settings_changed)
-        self._wire = NodeWire()
+        self._wire = LoopbackHttp(keep=True)
 
     # --- what people see of it
 
@@ -310,7 +310,7 @@ class P2PNode:
 
     async def _replied(
         self, method: str, path: str, headers: Iterable[tuple[str, str]], body: Body
-    ) -> tuple[Child, WireReply]:
+    ) -> tuple[Child, Reply]:
         """The node and the head of its reply."""
         for is_last in (False, True):
             child = await self._started()

@@ -8,7 +8,7 @@ from typing import Final
 
 from peersky.core.errors import PeerSkyError
 from peersky.p2p.errors import NodeRefused
-from peersky.p2p.node_wire import ConnectionBroke, WireReply
+from peersky.system.loopback_http import ConnectionBroke, Reply
 
 NAME: Final = "The P2P node"
 MAX_BYTES: Final = 64 * 1024 * 1024
@@ -26,7 +26,7 @@ class NodeReply:
         broke_off: makes the error for a connection that broke in the middle of the body.
     """
 
-    def __init__(self, reply: WireReply, broke_off: Callable[[], Awaitable[PeerSkyError]]) -> None:
+    def __init__(self, reply: Reply, broke_off: Callable[[], Awaitable[PeerSkyError]]) -> None:
         self.status = reply.status
         self.headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers]
         self._reply, self._broke_off = reply, broke_off

@@ -1,8 +1,7 @@
-"""HTTP to the P2P node over connections that are kept: h11 on asyncio's streams.
+"""HTTP to our own children, the engine and the P2P node: h11 on asyncio's streams.
 
-A client for every case took three quarters of the time that a small file cost the browser (bench/notes.md). This one
-knows one server, on loopback, without TLS, proxies, redirects or cookies. The node never closes a connection that is
-idle, so one that was closed says that the node has ended.
+A client for every case took three quarters of the time that a small file cost the browser, and most of what a token
+did (bench/notes.md). This one knows servers on loopback, without TLS, proxies, redirects or cookies.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class NoConnection(Exception):
 
 
 class ConnectionBroke(Exception):
-    """The node went away, or what was said was no HTTP."""
+    """The server went away, or what was said was no HTTP."""
 
 
 class _Connection:
@@ -44,7 +43,7 @@ class _Connection:
 
     @property
     def is_open(self) -> bool:
-        """Whether the node has not closed it, also where the loop has not looked yet."""
+        """Whether the server has not closed it, also where the loop has not looked yet."""
         return not (self.writer.is_closing() or self._reader.at_eof() or _is_readable(self.writer))
 
     async def write(self, *events: h11.Event) -> None:
@@ -66,15 +65,15 @@ class _Connection:
         self.writer.transport.abort()
 
 
-class WireReply:
+class Reply:
     """A reply whose head is here.
 
     Attributes:
         status: HTTP status.
-        headers: as the node sent them, names in lower case.
+        headers: as the server sent them, names in lower case.
     """
 
-    def __init__(self, wire: NodeWire, connection: _Connection, head: h11.Response) -> None:
+    def __init__(self, wire: LoopbackHttp, connection: _Connection, head: h11.Response) -> None:
         self._wire, self._connection = wire, connection
         self.status = head.status_code
         self.headers: Headers = list(head.headers)
@@ -102,19 +101,25 @@ class WireReply:
         self._connection.abort()
 
 
-class NodeWire:
-    """Connections to the node, for any number of requests at once."""
+class LoopbackHttp:
+    """Connections to one child, for any number of requests at once.
 
-    def __init__(self) -> None:
+    Args:
+        keep: use a connection again once its reply was read. For a server that closes none that is idle: one that was
+            closed says that it has ended.
+    """
+
+    def __init__(self, *, keep: bool) -> None:
+        self._most_idle = _MOST_IDLE if keep else 0
         self._idle: list[_Connection] = []
 
-    async def send(self, port: int, method: str, target: bytes, headers: Headers, body: Body) -> WireReply:
+    async def send(self, port: int, method: str, target: bytes, headers: Headers, body: Body) -> Reply:
         """Send a request; the head of its reply. The caller closes the reply.
 
         Args:
-            port: where the node listens.
+            port: where the server listens.
             headers: without ``Host``; ``Content-Length`` where an iterated body's length is known.
-            body: read as fast as the node takes it; what it raises ends the connection.
+            body: read as fast as the server takes it; what it raises ends the connection.
 
         Raises:
             NoConnection: nothing was sent.
@@ -135,11 +140,11 @@ class NodeWire:
         except BaseException:
             connection.abort()
             raise
-        return WireReply(self, connection, reply)
+        return Reply(self, connection, reply)
 
     def keep(self, connection: _Connection) -> None:
         """A connection whose request is over."""
-        if len(self._idle) < _MOST_IDLE:
+        if len(self._idle) < self._most_idle:
             self._idle.append(connection)
         else:
             connection.abort()

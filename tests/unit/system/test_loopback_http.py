@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from peersky.p2p.node_wire import ConnectionBroke, NoConnection, NodeWire
+from peersky.system.loopback_http import ConnectionBroke, LoopbackHttp, NoConnection
 
 WHOLE = b"HTTP/1.1 200 OK\r\nX-Own: Ab\xe9\r\nContent-Length: 5\r\n\r\nwhole"
 REPLIES = {
@@ -66,13 +66,13 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def wire() -> AsyncIterator[NodeWire]:
-    made = NodeWire()
+async def wire() -> AsyncIterator[LoopbackHttp]:
+    made = LoopbackHttp(keep=True)
     yield made
     await made.close()
 
 
-async def get(wire: NodeWire, port: int, target: bytes, method: str = "GET") -> bytes:
+async def get(wire: LoopbackHttp, port: int, target: bytes, method: str = "GET") -> bytes:
     reply = await wire.send(port, method, target, [], None)
     try:
         return b"".join([piece async for piece in reply.pieces()])
@@ -80,7 +80,7 @@ async def get(wire: NodeWire, port: int, target: bytes, method: str = "GET") -> 
         reply.close()
 
 
-async def test_a_connection_is_kept_once_its_reply_was_read(server: Server, wire: NodeWire) -> None:
+async def test_a_connection_is_kept_once_its_reply_was_read(server: Server, wire: LoopbackHttp) -> None:
     for _ in range(3):
         assert await get(wire, server.port, b"/whole") == b"whole"
     assert await get(wire, server.port, b"/whole", "HEAD") == b""
@@ -92,13 +92,13 @@ async def test_a_connection_is_kept_once_its_reply_was_read(server: Server, wire
     assert {number for number, _ in server.requests} == {0}
 
 
-async def test_headers_are_bytes_and_their_names_in_lower_case(server: Server, wire: NodeWire) -> None:
+async def test_headers_are_bytes_and_their_names_in_lower_case(server: Server, wire: LoopbackHttp) -> None:
     reply = await wire.send(server.port, "GET", b"/whole", [(b"x-sent", b"\xe9")], None)
     reply.close()
     assert list(reply.headers) == [(b"x-own", b"Ab\xe9"), (b"content-length", b"5")]
 
 
-async def test_what_was_not_read_to_its_end_ends_its_connection(server: Server, wire: NodeWire) -> None:
+async def test_what_was_not_read_to_its_end_ends_its_connection(server: Server, wire: LoopbackHttp) -> None:
     reply = await wire.send(server.port, "GET", b"/half", [], None)
     async with aclosing(reply.pieces()) as pieces:
         assert await anext(pieces) == b"half"
@@ -108,7 +108,7 @@ async def test_what_was_not_read_to_its_end_ends_its_connection(server: Server, 
     assert [number for number, _ in server.requests] == [0, 1]
 
 
-async def test_a_connection_that_the_other_side_closed_is_not_used(server: Server, wire: NodeWire) -> None:
+async def test_a_connection_that_the_other_side_closed_is_not_used(server: Server, wire: LoopbackHttp) -> None:
     assert await get(wire, server.port, b"/whole") == b"whole"
     hanging = asyncio.create_task(server.hang_up())
     await asyncio.sleep(0)
@@ -118,7 +118,7 @@ async def test_a_connection_that_the_other_side_closed_is_not_used(server: Serve
     assert [number for number, _ in server.requests] == [0, 1]
 
 
-async def test_what_is_no_http_and_whoever_goes_away(server: Server, wire: NodeWire) -> None:
+async def test_what_is_no_http_and_whoever_goes_away(server: Server, wire: LoopbackHttp) -> None:
     with pytest.raises(ConnectionBroke):
         await get(wire, server.port, b"/noise")
     with pytest.raises(ConnectionBroke):
