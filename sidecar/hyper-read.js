@@ -135,7 +135,9 @@ class Reader {
     const blobs = await this.open.found(this.open.drive.getBlobs(), this.request.signal);
     const part = { start, length: end - start, timeout: this.open.lookupMs };
     if (end - start > WHOLE_BYTES) return { status, headers, body: await this.#begun(blobs.createReadStream(blob, part)) };
-    return { status, headers, body: await this.#here(blobs.get(blob, part)) };
+    if (blob.blockLength > 1 || blob.blockMap) return { status, headers, body: await this.#here(blobs.get(blob, part)) };
+    const block = await this.#here(blobs.core.get(blob.blockOffset, { timeout: this.open.lookupMs }));
+    return { status, headers, body: block.subarray(start, end) };
   }
 
   /** The stream once its first block is here, so that "no peer has it" is still a status. */
@@ -152,10 +154,11 @@ class Reader {
 
   async #here(blocks) {
     try {
-      return await this.open.found(blocks, this.request.signal);
+      const found = await this.open.found(blocks, this.request.signal);
+      if (found !== null) return found;
     } catch (error) {
       if (error instanceof P2PError) throw error;
-      throw (await this.open.network.isOffline()) ? offline() : noPeers();
     }
+    throw (await this.open.network.isOffline()) ? offline() : noPeers();
   }
 }

@@ -289,6 +289,8 @@ function errorReply(error, incoming, log) {
 async function send({ status, headers, body }, incoming, outgoing, log) {
   const whole = body == null || typeof body === "string" || body instanceof Uint8Array;
   if (whole && incoming.method !== "HEAD") headers = { "Content-Length": Buffer.byteLength(body ?? ""), ...headers };
+  // The connection is used again: a body of another length than was said would be taken for a part of the next reply.
+  outgoing.strictContentLength = true;
   outgoing.writeHead(status, headers);
   if (whole) {
     outgoing.end(body ?? undefined);
