@@ -1,9 +1,10 @@
 """Serve an ASGI app at a URL scheme: the one seam between Chromium and the rest of the program.
 
 A request arrives on Qt's main thread, runs as a coroutine on the service loop, and its reply streams back through a
-:class:`~peersky.qt.stream_device.StreamDevice`. Chromium gives custom schemes neither status codes nor header values in
-their own case, so those travel beside the reply in two headers, from which ``assets/inject/fetch.js`` rebuilds the
-Response in the page. ASGI: https://asgi.readthedocs.io, HTTP message format 2.3.
+:class:`~peersky.qt.stream_device.StreamDevice`, or in Qt's own buffer where the body comes in one piece. Chromium
+gives custom schemes neither status codes nor header values in their own case, so those travel beside the reply in two
+headers, from which ``assets/inject/fetch.js`` rebuilds the Response in the page. ASGI: https://asgi.readthedocs.io,
+HTTP message format 2.3.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote_to_bytes
 
-from PyQt6.QtCore import QByteArray, QIODevice, QUrl, pyqtSignal
+from PyQt6.QtCore import QBuffer, QByteArray, QIODevice, QUrl, pyqtSignal
 from PyQt6.QtWebEngineCore import QWebEngineUrlRequestJob, QWebEngineUrlSchemeHandler
 
 from peersky.core.errors import BodyTooLarge, NotAllowed, PeerSkyError
@@ -131,6 +132,8 @@ class AsgiSchemeHandler(QWebEngineUrlSchemeHandler):
         except Exception as error:  # noqa: BLE001 - an exception in a slot aborts the browser
             self._on_error(f"{self._scheme}: reply failed: {error!r}")
             exchange.fail(_Error.RequestFailed)
+        if exchange.ends_with_reply:
+            exchange.app_left()
 
     def send_reply(self, exchange: _Exchange) -> None:
         """Called on the service thread when the head of a reply is there."""
@@ -168,6 +171,11 @@ class _Exchange:
         self._status = 0
         self._headers: list[tuple[bytes, bytes]] = []
         self._device: StreamDevice | None = None
+        self._whole: bytes | None = None
+        self._buffer: QBuffer | None = None
+        self._head_sent = False
+        self.ends_with_reply = False
+        """Whether the app was done with the request when it was replied to: no second word follows."""
         self._body_done = False
         self._app_done = False
 
@@ -200,10 +208,13 @@ class _Exchange:
             if not self._status:
                 await self._send_error(PeerSkyError("Something went wrong inside PeerSky; its log says more."))
         finally:
+            self.ends_with_reply = self._status != 0 and not self._head_sent
+            self._send_head()
             if self._device is not None and not self._body_done:
                 # A body that the app left unfinished must not look like a whole one.
                 self._device.break_off()
-            self._handler.send_end(self)
+            if not self.ends_with_reply:
+                self._handler.send_end(self)
 
     async def _send_error(self, error: PeerSkyError) -> None:
         body = json.dumps({"error": error.as_object()}).encode()
@@ -215,19 +226,40 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
-            self._device = StreamDevice(self._announced_bytes(), self._on_drained)
-            self._handler.send_reply(self)
+            # Not yet: where the whole body follows at once, no stream is needed.
+            assert self._loop is not None
+            self._loop.call_soon(self._send_head)
             return
+        if message["type"] != "http.response.body" or not self._status or self._disconnected.is_set():
+            return
+        body = b"" if self._is_head else message.get("body", b"")
+        if not self._head_sent:
+            if not message.get("more_body", False) and self._may_be_whole(len(body)):
+                self._whole, self._body_done = bytes(body), True
+                return
+            self._send_head()
         device = self._device
-        if message["type"] != "http.response.body" or device is None or self._disconnected.is_set():
+        if device is None:
             return
-        if not self._is_head:
-            device.feed(message.get("body", b""))
+        device.feed(body)
         if not message.get("more_body", False):
             self._body_done = True
             device.finish()
         elif device.buffered_bytes > _HIGH_WATER_BYTES:
             await self._wait_for_room(device)
+
+    def _send_head(self) -> None:
+        """Give the reply to the main thread, once."""
+        if self._head_sent or not self._status:
+            return
+        self._head_sent = True
+        if self._whole is None:
+            self._device = StreamDevice(self._announced_bytes(), self._on_drained)
+        self._handler.send_reply(self)
+
+    def _may_be_whole(self, length: int) -> bool:
+        """Whether Qt's buffer may hold the body: it tells Chromium its own length (see :meth:`_announced_bytes`)."""
+        return not (self._has_range or self._is_head or self._status == 206) and length <= _HIGH_WATER_BYTES
 
     async def _wait_for_room(self, device: StreamDevice) -> None:
         """Back-pressure: hold the app until the page has read."""
@@ -277,13 +309,14 @@ class _Exchange:
     def _release(self) -> None:
         """Drop the device once neither Chromium nor the app can touch it; here, since it belongs to this thread."""
         if self._job is None and self._app_done:
-            if self._device is not None:
-                self._device.deleteLater()
+            for device in (self._device, self._buffer):
+                if device is not None:
+                    device.deleteLater()
             self._handler.forget(self)
 
     def reply(self) -> None:
-        job, device = self._job, self._device
-        if job is None or device is None:
+        job = self._job
+        if job is None:
             return
         if self._status >= 400 and self._asker.resource in _PARTS_OF_PAGES:
             job.fail(_Error.UrlNotFound if self._status == 404 else _Error.RequestDenied)
@@ -294,6 +327,11 @@ class _Exchange:
             self._handler.redirected(self._asker, target)
             job.redirect(target)
             return
+        device: QIODevice | None = self._device
+        if self._whole is not None:
+            device = self._buffer = QBuffer()
+            self._buffer.setData(self._whole)
+            self._buffer.open(QIODevice.OpenModeFlag.ReadOnly)
         job.setAdditionalResponseHeaders(self._reply_headers())
         job.reply(self._header(b"content-type") or b"application/octet-stream", device)
 

@@ -162,11 +162,15 @@ class P2PApp:
             await self._send_listing(request, answer, reply, headers)
             return
         await reply.start(answer.status, headers)
+        left, is_ended = _number(answer.header("content-length"), _UNKNOWN), False
         if request.method != "HEAD":
             async with aclosing(answer.aiter_bytes()) as pieces:
                 async for piece in pieces:
-                    await reply.body(piece)
-        await reply.end()
+                    left -= len(piece)
+                    is_ended = left <= 0
+                    await reply.body(piece, is_last=is_ended)
+        if not is_ended:
+            await reply.body(b"", is_last=True)
 
     async def _send_listing(self, request: P2PRequest, answer: NodeReply, reply: _Reply, headers: Headers) -> None:
         kept = [pair for pair in headers if pair[0] not in ("content-type", "content-length")]
@@ -302,18 +306,14 @@ class _Reply:
         raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in named]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 
-    async def body(self, piece: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
-
-    async def end(self) -> None:
-        await self._send({"type": "http.response.body", "body": b""})
+    async def body(self, piece: bytes, *, is_last: bool) -> None:
+        await self._send({"type": "http.response.body", "body": piece, "more_body": not is_last})
 
     async def whole(self, status: int, text: str, content_type: str, headers: Headers | None = None) -> None:
         data = text.encode("utf-8", "replace")
         own = [("content-type", content_type), ("content-length", str(len(data)))]
         await self.start(status, [*(headers or []), *own])
-        await self.body(data)
-        await self.end()
+        await self.body(data, is_last=True)
 
     async def text(self, status: int, sentence: str, headers: Headers | None = None) -> None:
         await self.whole(status, sentence, _TEXT, [*(headers or []), ("cache-control", "no-store")])
