@@ -37,6 +37,8 @@ _LOCAL_NETWORK: Final = (
 # Each site in a process of its own, sandboxed frames too, which QtWebEngine leaves off: a process cannot claim the
 # origin of another site then, and a page can remove a frame whose script never ends.
 _ISOLATION: Final = "--site-per-process"
+# With it, Chromium would keep a process without a page in store: 23 MB, and time of the first paint.
+_NO_SPARE: Final = "--disable-features=SpareRendererForSitePerProcess"
 _FLAGS: Final = "QTWEBENGINE_CHROMIUM_FLAGS"
 
 
@@ -56,7 +58,7 @@ def create_application(*, headless: bool, on_error: Callable[[str], None], dark:
     Raises:
         NotAllowed: root asked for a window: Chromium's sandbox does not work for root, and users never run without it.
     """
-    flags = [*_QUIET, _LOCAL_NETWORK, _ISOLATION]
+    flags = [*_QUIET, _LOCAL_NETWORK, _ISOLATION, _NO_SPARE]
     if is_root():
         if not headless:
             raise NotAllowed(
