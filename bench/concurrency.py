@@ -7,14 +7,16 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from bench import direct
 from bench.direct import question
 from bench.rows import Row, percentile
-from bench.world import BrowserChild, Port, World, endless_starter, model_settings
+from bench.world import BrowserChild, Port, World, endless_starter, half_model, model_settings
 
-BUDGET_S: Final = {True: 40.0, False: 150.0}
+BUDGET_S: Final = {True: 55.0, False: 260.0}
 TOKENS: Final = 100
 """Of one answer; whoever has one asks again at once, until the time is over."""
 
@@ -40,34 +42,40 @@ _LOOP: Final = """
 
 
 def measure(world: World) -> list[Row]:
-    """Rows for each number of pages."""
-    rows: list[Row] = []
+    """Rows for each number of pages, with a model as fast as none that is of use, and with one of a realistic rate."""
     sizes = (1, 4, 16) if world.quick else (1, 4, 16, 64)
-    seconds = 2.5 if world.quick else 5.0
-    with BrowserChild(world.profile(model_settings(endless_starter()))) as browser:
+    short, long = (2.5, 4.0) if world.quick else (5.0, 8.0)
+    rows = _with_model(world, "starter model", endless_starter(), sizes, short, 2 if world.quick else 4)
+    return rows + _with_model(world, "0.5B model", half_model(), sizes[-2:], long, 1 if world.quick else 2)
+
+
+def _with_model(world: World, what: str, model: Path, sizes: Sequence[int], seconds: float, rounds: int) -> list[Row]:
+    rows: list[Row] = []
+    with BrowserChild(world.profile(model_settings(model))) as browser:
         pages = [browser.page()]
         browser.run(pages[0], "await llm.complete('x', {maxTokens: 2})")
         port = browser.engine()
         for size in sizes:
             while len(pages) < size:
                 pages.append(browser.page())
-            rows += _together(world, browser, pages, port, size, seconds)
+            rows += _together(world, browser, pages[:size], port, what, seconds, rounds)
     return rows
 
 
 def _together(
-    world: World, browser: BrowserChild, pages: list[int], port: Port, size: int, seconds: float
+    world: World, browser: BrowserChild, pages: list[int], port: Port, what: str, seconds: float, rounds: int
 ) -> list[Row]:
+    size = len(pages)
     ours: list[float] = []
     base: list[float] = []
     fair: list[float] = []
     fair_direct: list[float] = []
     late: list[float] = []
-    for number in world.rounds(2 if world.quick else 4, 2):
+    for number in world.rounds(rounds, 1):
         for side in ("pages", "direct") if number % 2 else ("direct", "pages"):
             if side == "pages":
                 browser.ask("ticks", on=True)
-                counts = _in_pages(browser, pages[:size], seconds)
+                counts = _in_pages(browser, pages, seconds)
                 late += browser.ask("ticks", on=False)
                 ours.append(sum(counts) / seconds)
                 fair.append(max(counts) / max(1, min(counts)))
@@ -75,7 +83,7 @@ def _together(
                 counts = _on_sockets(port, size, seconds)
                 base.append(sum(counts) / seconds)
                 fair_direct.append(max(counts) / max(1, min(counts)))
-    who = f"{size} page{'s' * (size > 1)} at once"
+    who = f"{size} page{'s' * (size > 1)} at once, {what}"
     rows = [Row(f"throughput, {who}", "tokens/s", ours, base, f"{size} connections", least=_LEAST_THROUGHPUT)]
     if size > 1:
         note = f"tokens of the page that got most ÷ least in {seconds:g} s of asking again and again"
