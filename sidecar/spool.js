@@ -5,6 +5,8 @@ import { createReadStream } from "node:fs";
 import { mkdir, open, rm, unlink } from "node:fs/promises";
 import { join } from "node:path";
 
+const WRITE_BYTES = 1_048_576; // a network's pieces are small, and each write is a trip to another thread
+
 export class Spool {
   #file;
   #path;
@@ -27,21 +29,31 @@ export class Spool {
   /** Keep all bytes of `source`; returns the part `{start, end}`. Throws what reading or writing throws. */
   async add(source) {
     const start = this.#size;
+    let chunks = [];
+    let bytes = 0;
     for await (const chunk of source) {
-      let rest = chunk;
-      while (rest.length) {
-        const { bytesWritten } = await this.#file.write(rest, 0, rest.length, this.#size);
-        this.#size += bytesWritten;
-        rest = rest.subarray(bytesWritten);
-      }
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes < WRITE_BYTES) continue;
+      await this.#write(Buffer.concat(chunks));
+      [chunks, bytes] = [[], 0];
     }
+    await this.#write(Buffer.concat(chunks));
     return { start, end: this.#size };
+  }
+
+  async #write(bytes) {
+    for (let rest = bytes; rest.length; ) {
+      const { bytesWritten } = await this.#file.write(rest, 0, rest.length, this.#size);
+      this.#size += bytesWritten;
+      rest = rest.subarray(bytesWritten);
+    }
   }
 
   /** The bytes of a part. */
   read({ start, end }) {
     if (start === end) return [];
-    return createReadStream(this.#path, { fd: this.#file, start, end: end - 1, autoClose: false, highWaterMark: 262144 });
+    return createReadStream(this.#path, { fd: this.#file, start, end: end - 1, autoClose: false, highWaterMark: WRITE_BYTES });
   }
 
   async close() {

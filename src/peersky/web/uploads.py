@@ -41,7 +41,7 @@ IDLE_S: Final = 600.0
 """A session without a slice for this long is given up."""
 
 _KEEP_FREE_BYTES: Final = 256 * 1024 * 1024
-_READ_BYTES: Final = 256 * 1024
+_READ_BYTES: Final = 1024 * 1024
 _FORM: Final = re.compile(r"([0-9a-f]{32}); (offset|commit|refused)=(\d{1,15})\Z")
 
 
