@@ -1,4 +1,7 @@
-"""Publishing and reading through a page's ``fetch``, against the same libraries used directly in Node. On loopback."""
+"""Publishing and reading through a page's ``fetch``, against the same libraries used directly in Node. On loopback.
+
+Beside that: what the same files cost a page of Chromium alone, from an HTTP server that has them in memory.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,26 @@ LANES: Final = 6
 
 _LEAST: Final = 0.9
 _SMALL_BYTES: Final = 1000
-_BASES: Final = {"hyper": "await drive()", "ipfs": "'ipfs://bafyaabakaieac/'"}
+_BASES: Final = {"hyper": "await drive()", "ipfs": "'ipfs://bafyaabakaieac/'", "alone": "location.href"}
+_NETWORKS: Final = ("hyper", "ipfs")
+_NOTES: Final = {
+    (
+        "hyper",
+        "write",
+        "large",
+    ): "the page's body is whole on the disk before the drive is touched; the libraries' is not",
+    (
+        "ipfs",
+        "write",
+        "large",
+    ): "the page's body is whole on the disk before a block is made of it; the libraries' is not",
+    (
+        "ipfs",
+        "read",
+        "large",
+    ): "each block from the disk is checked against its hash here; the libraries believe the disk",
+    ("ipfs", "read", "small"): "a folder that was read stays in memory here; the libraries read it anew for each file",
+}
 
 # Bytes are made before the clock runs, as on the other side. getRandomValues gives 64 KiB at most.
 _MAKE: Final = """
@@ -50,7 +72,7 @@ _WRITE_LARGE: Final = (
 )
 _READ_LARGE: Final = """
     const began = performance.now();
-    const reply = await fetch(window.where);
+    const reply = await fetch(window.where + (ALONE ? `?bytes=${MB * 1048576}` : ''));
     let size = 0;
     for await (const part of reply.body) size += part.length;
     if (size !== MB * 1048576) throw new Error(`${reply.status}, ${size} bytes`);
@@ -75,7 +97,7 @@ _READ_SMALL: Final = """
     let next = 0;
     const lane = async () => {
       while (next < FILES) {
-        const reply = await fetch(`${window.where}f/${next++}.txt`);
+        const reply = await fetch(`${window.where}f/${next++}.txt` + (ALONE ? '?bytes=BYTES' : ''));
         if ((await reply.arrayBuffer()).byteLength !== BYTES) throw new Error(`${reply.status} for a file`);
       }
     };
@@ -96,12 +118,21 @@ def measure(world: World) -> list[Row]:
     asked = {"mb": mb, "files": files, "bytes": _SMALL_BYTES, "lanes": LANES}
     ours: dict[str, list[float]] = {}
     base: dict[str, list[float]] = {}
-    with BrowserChild(world.profile({})) as browser, _libraries(world) as direct:
+    with (
+        BrowserChild(world.profile({})) as browser,
+        BrowserChild(world.folder, "--bare") as bare,
+        _libraries(world) as (direct, port),
+    ):
         page = browser.page(APP)
-        for scheme in _BASES:  # The node starts, and both protocols in it.
+        alone = bare.page(f"http://127.0.0.1:{port}/")
+        for scheme in _NETWORKS:  # The node starts, and both protocols in it; the libraries are warm as well.
             browser.run(page, _script("write small", scheme, {**asked, "files": 2}))
+            direct({"do": f"{scheme} write small", **asked, "files": 2})
         for number in world.rounds(2 if world.quick else 4, 1):
-            for scheme in _BASES:
+            for size, verb in (("large", "write"), ("large", "read"), ("small", "write"), ("small", "read")):
+                ms = float(bare.run(alone, _script(f"{verb} {size}", "alone", asked)))
+                ours.setdefault(f"alone {verb} {size}", []).append(_speed(size, asked, ms))
+            for scheme in _NETWORKS:
                 for size in ("large", "small"):
                     sides = ("page", "direct") if number % 2 else ("direct", "page")
                     for side in sides:
@@ -118,14 +149,20 @@ def measure(world: World) -> list[Row]:
             for verb, said in (("write", "publish"), ("read", "read")):
                 name = f"{scheme} {verb} {size}"
                 unit = "MB/s" if size == "large" else "files/s"
+                if scheme == "alone":
+                    did = "send" if verb == "write" else said
+                    rows.append(Row(f"Chromium alone: {did} {what}, HTTP on loopback", unit, ours[name], kind="value"))
+                    continue
+                note = _NOTES.get((scheme, verb, size), "")
+                against = "libraries in Node"
                 rows.append(
-                    Row(f"{scheme}: {said} {what}", unit, ours[name], base[name], "libraries in Node", least=_LEAST)
+                    Row(f"{scheme}: {said} {what}", unit, ours[name], base[name], against, least=_LEAST, note=note)
                 )
     return rows
 
 
 def _script(action: str, scheme: str, asked: dict[str, Any]) -> str:
-    script = _SCRIPTS[action].replace("BASE", _BASES[scheme])
+    script = _SCRIPTS[action].replace("BASE", _BASES[scheme]).replace("ALONE", str(scheme == "alone").lower())
     for name in ("mb", "files", "bytes", "lanes"):
         script = script.replace(name.upper(), str(asked[name]))
     return script
@@ -136,8 +173,8 @@ def _speed(size: str, asked: dict[str, Any], ms: float) -> float:
 
 
 @contextlib.contextmanager
-def _libraries(world: World) -> Iterator[Callable[[dict[str, Any]], float]]:
-    """The libraries in a Node of their own; a function that does one thing and tells the milliseconds."""
+def _libraries(world: World) -> Iterator[tuple[Callable[[dict[str, Any]], float], int]]:
+    """The libraries in a Node of their own: a function that does one thing and tells its milliseconds; the HTTP port."""
     storage = world.folder / "direct"
     storage.mkdir()
     script = Path(__file__).with_name("p2p_direct.mjs")
@@ -149,7 +186,7 @@ def _libraries(world: World) -> Iterator[Callable[[dict[str, Any]], float]]:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdout.readline()
+        port = int(json.loads(process.stdout.readline())["port"])
 
         def do(what: dict[str, Any]) -> float:
             assert process.stdin is not None
@@ -161,6 +198,6 @@ def _libraries(world: World) -> Iterator[Callable[[dict[str, Any]], float]]:
                 raise RuntimeError(reply["error"])
             return float(reply["ms"])
 
-        yield do
+        yield do, port
         process.stdin.close()
         process.wait(30)

@@ -1,8 +1,11 @@
 // The same libraries as PeerSky's P2P node, used directly: publishes and reads without browser, node or HTTP between.
 //     node p2p_direct.mjs LIBRARIES-FOLDER STORAGE-FOLDER
-// Takes lines of JSON {do, mb, files, bytes}, answers each with {ms} or {error}. Talks to nobody.
+// Takes lines of JSON {do, mb, files, bytes}, answers each with {ms} or {error}. Beside that it is a plain HTTP server on
+// loopback, with the same files in memory: what they cost Chromium without PeerSky. Its first line tells the port.
 import { createHash, randomFillSync } from "node:crypto";
-import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { access, mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
@@ -50,7 +53,7 @@ class BlockFiles {
 
   async has(cid) {
     try {
-      await readFile(this.#place(cid).file);
+      await access(this.#place(cid).file);
       return true;
     } catch {
       return false;
@@ -92,8 +95,8 @@ async function newDrive() {
 const actions = {
   async "hyper write large"({ mb }) {
     const data = Array.from({ length: mb }, () => random(MB));
+    const drive = await newDrive(); // the page has its drive before the clock runs, too
     const began = performance.now();
-    const drive = await newDrive();
     await pipeline(Readable.from(data), drive.createWriteStream("/large.bin"));
     lastHyper = drive;
     return began;
@@ -107,8 +110,8 @@ const actions = {
   },
   async "hyper write small"(asked) {
     const data = small(asked);
-    const began = performance.now();
     const drive = await newDrive();
+    const began = performance.now();
     const batch = drive.batch();
     for (const { path, content } of data) await batch.put(`/${path}`, content);
     await batch.flush();
@@ -158,7 +161,27 @@ async function inLanes(count, lanes, work) {
   await Promise.all(Array.from({ length: lanes }, lane));
 }
 
-process.stdout.write('{"ready":true}\n');
+const server = createServer((incoming, outgoing) => {
+  const size = Number(new URL(incoming.url, "http://x").searchParams.get("bytes") ?? 0);
+  incoming.resume();
+  incoming.on("end", () => {
+    const headers = { "Content-Type": incoming.url === "/" ? "text/html" : "application/octet-stream", "Cache-Control": "no-store" };
+    if (incoming.method === "PUT") headers.Location = "/";
+    outgoing.writeHead(incoming.method === "PUT" ? 201 : 200, { ...headers, "Content-Length": size });
+    outgoing.end(content(size));
+  });
+});
+server.keepAliveTimeout = 0;
+let kept = Buffer.alloc(0);
+
+function content(size) {
+  if (kept.length < size) kept = random(size);
+  return kept.subarray(0, size);
+}
+
+server.listen(0, "127.0.0.1");
+await once(server, "listening");
+process.stdout.write(`${JSON.stringify({ port: server.address().port })}\n`);
 for await (const line of createInterface({ input: process.stdin })) {
   const { do: what, ...asked } = JSON.parse(line);
   try {
