@@ -174,7 +174,7 @@ def _speed(size: str, asked: dict[str, Any], ms: float) -> float:
 
 @contextlib.contextmanager
 def _libraries(world: World) -> Iterator[tuple[Callable[[dict[str, Any]], float], int]]:
-    """The libraries in a Node of their own: a function that does one thing and tells its milliseconds; the HTTP port."""
+    """The libraries in a Node of their own: a function that does one thing and tells its time in ms; the HTTP port."""
     storage = world.folder / "direct"
     storage.mkdir()
     script = Path(__file__).with_name("p2p_direct.mjs")
