@@ -42,6 +42,7 @@ nightly: ## The attacks, and the long forms of faults, fuzzing, load
 	$(MAKE) attack
 	$(MAKE) faults ARGS=--long
 	PEERSKY_LONG=1 $(BIN)/python -m pytest -q tests/fuzz
+	PEERSKY_LONG=1 $(BIN)/python -m pytest -q -m hypothesis --timeout=3600 tests/unit
 	$(MAKE) load
 
 interop: ## Test against a real Ollama, which Go builds where it is there; nothing else needs it

@@ -24,7 +24,12 @@ sys.path.insert(0, str(ROOT))
 ModelMaker = Callable[..., Path]
 
 # How fast examples are made depends on what else the machine does, and says nothing of the program.
-settings.register_profile("peersky", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "peersky",
+    max_examples=2_000 if os.environ.get("PEERSKY_LONG") else 100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("peersky")
 
 # Whoever starts the tests in the background has them ignore Ctrl-C, which they would hand down to what they start.

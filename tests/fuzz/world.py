@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 import pytest
 
 from peersky.core.chat import ChatChunk, Progress
-from peersky.core.errors import BackendFailed, ContextExceeded
+from peersky.core.errors import BackendFailed, NotEnoughMemory
 from peersky.core.trust import DEFAULT_POLICY
 from peersky.llm.bridge import Bridge
 from peersky.llm.memory import MemoryStore
@@ -62,7 +62,7 @@ ANSWERS: Final[Sequence[Sequence[Step]]] = (
     (ChatChunk(progress=Progress(1, 2)), ChatChunk(reasoning="Hm."), *HELLO),
     (ChatChunk(tool_calls=({"index": 0, "id": "1", "function": {"name": "f", "arguments": "{}"}},)), END),
     (ChatChunk(content="Hel"), BackendFailed("The model stopped.", reason="interrupted")),
-    (ContextExceeded("The question is too long.", requested=2, quota=1),),
+    (NotEnoughMemory("The model does not fit.", requested=2, quota=1),),
     (ChatChunk(content="Hello \ud83d"), ChatChunk(content="\ude00"), ChatChunk(finish_reason="length")),
 )
 
