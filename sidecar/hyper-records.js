@@ -26,10 +26,14 @@ class Database {
   #database;
   #statements = new Map();
 
-  constructor(folder, schema) {
+  constructor(folder, schema, synchronous) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#database = new DatabaseSync(join(folder, "hyper.sqlite"));
-    this.#database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; ${schema}`);
+    this.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; ${schema}`);
+  }
+
+  exec(sql) {
+    this.#database.exec(sql);
   }
 
   prepare(sql) {
@@ -66,8 +70,9 @@ export class HyperRecords {
   #others;
 
   constructor({ identity, storage }) {
-    this.#own = new Database(identity, OWN);
-    this.#others = new Database(storage, OTHERS);
+    this.#own = new Database(identity, OWN, "FULL");
+    // Written with each block that arrives: a power cut may cost the last counts, no kill does.
+    this.#others = new Database(storage, OTHERS, "NORMAL");
   }
 
   /** The drive that a name stands for: {origin, name, generation, key, version, blobs, shared}, or undefined. */
@@ -129,8 +134,10 @@ export class HyperRecords {
   }
 
   setForked(key) {
+    this.#others.exec("PRAGMA synchronous = FULL");
     this.touch(key);
     this.#others.prepare("UPDATE cached SET forked = 1 WHERE key = ?").run(key);
+    this.#others.exec("PRAGMA synchronous = NORMAL");
   }
 
   /** Drives of others with their bytes and when they were used, the longest unused first. */
