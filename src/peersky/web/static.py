@@ -9,10 +9,11 @@ from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from peersky.core.ranges import ByteRange, RangeNotSatisfiable, parse_range
 
-CHUNK_BYTES: Final = 128 * 1024
+CHUNK_BYTES: Final = 512 * 1024
 INDEX: Final = "index.html"
 
 # Not `mimetypes`: its answers depend on the machine, and a wrong type for a script is a dead page.
@@ -106,16 +107,36 @@ def file_response(request: Request, file: Path) -> Response:
     status = 200 if part is None else 206
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers)
+    if wanted.length <= CHUNK_BYTES:
+        return _OnePiece(file, wanted, status, headers)
     return StreamingResponse(_read(file, wanted), status_code=status, headers=headers)
 
 
+class _OnePiece(Response):
+    """A body that is read at once, and sent with the head: most files of a page are so small."""
+
+    def __init__(self, file: Path, part: ByteRange, status: int, headers: dict[str, str]) -> None:
+        super().__init__(None, status, headers)
+        self._file, self._part = file, part
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await asyncio.to_thread(_piece, self._file, self._part.start, self._part.length)
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": body})
+
+
 async def _read(file: Path, part: ByteRange) -> AsyncIterator[bytes]:
-    left = part.length
-    with await asyncio.to_thread(file.open, "rb") as stream:
-        stream.seek(part.start)
-        while left > 0:
-            chunk = await asyncio.to_thread(stream.read, min(left, CHUNK_BYTES))
-            if not chunk:
-                return
-            left -= len(chunk)
-            yield chunk
+    start, end = part.start, part.start + part.length
+    while start < end:
+        chunk = await asyncio.to_thread(_piece, file, start, min(end - start, CHUNK_BYTES))
+        if not chunk:
+            return
+        start += len(chunk)
+        yield chunk
+
+
+def _piece(file: Path, start: int, length: int) -> bytes:
+    """Opened for each piece: a page that leaves while a thread opens the file would leave it open. Most have one."""
+    with file.open("rb") as stream:
+        stream.seek(start)
+        return stream.read(length)
