@@ -73,8 +73,10 @@ class Reply:
         headers: as the server sent them, names in lower case.
     """
 
-    def __init__(self, wire: LoopbackHttp, connection: _Connection, head: h11.Response) -> None:
+    def __init__(self, wire: LoopbackHttp, connection: _Connection, head: h11.Response, *, has_sent_body: bool) -> None:
         self._wire, self._connection = wire, connection
+        # A body that was refused may stand unread before the next request.
+        self._may_keep = not has_sent_body or head.status_code < 400
         self.status = head.status_code
         self.headers: Headers = list(head.headers)
 
@@ -94,7 +96,7 @@ class Reply:
             # The end of a reply without a body was not asked for.
             if state.their_state is h11.SEND_BODY:
                 state.next_event()
-            if state.their_state is h11.DONE:
+            if state.their_state is h11.DONE and self._may_keep:
                 state.start_next_cycle()
                 self._wire.keep(self._connection)
                 return
@@ -140,7 +142,7 @@ class LoopbackHttp:
         except BaseException:
             connection.abort()
             raise
-        return Reply(self, connection, reply)
+        return Reply(self, connection, reply, has_sent_body=body is not None)
 
     def keep(self, connection: _Connection) -> None:
         """A connection whose request is over."""

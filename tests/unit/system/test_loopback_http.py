@@ -15,6 +15,7 @@ REPLIES = {
     b"/whole": WHOLE,
     b"/none": b"HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n",
     b"/half": b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+    b"/refused": b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
     b"/noise": b"no HTTP at all\r\n\r\n",
 }
 
@@ -106,6 +107,17 @@ async def test_what_was_not_read_to_its_end_ends_its_connection(server: Server, 
     await server.gone(0)
     assert await get(wire, server.port, b"/whole") == b"whole"
     assert [number for number, _ in server.requests] == [0, 1]
+
+
+async def test_a_body_that_was_refused_ends_its_connection(server: Server, wire: LoopbackHttp) -> None:
+    """It may stand unread before the next request."""
+    reply = await wire.send(server.port, "PUT", b"/refused", [], b"not read")
+    assert reply.status == 403
+    reply.close()
+    await server.gone(0)
+    assert await get(wire, server.port, b"/refused") == b""
+    assert await get(wire, server.port, b"/whole") == b"whole"
+    assert [number for number, _ in server.requests] == [0, 1, 1]
 
 
 async def test_a_connection_that_the_other_side_closed_is_not_used(server: Server, wire: LoopbackHttp) -> None:
