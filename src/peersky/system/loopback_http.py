@@ -73,7 +73,9 @@ class Reply:
         headers: as the server sent them, names in lower case.
     """
 
-    def __init__(self, wire: LoopbackHttp, connection: _Connection, head: h11.Response, *, has_sent_body: bool) -> None:
+    def __init__(
+        self, wire: LoopbackHttp, connection: _Connection, head: h11.Response, *, has_sent_body: bool = False
+    ) -> None:
         self._wire, self._connection = wire, connection
         # A body that was refused may stand unread before the next request.
         self._may_keep = not has_sent_body or head.status_code < 400

@@ -134,17 +134,18 @@ async def test_a_body_that_breaks_off_is_seen_by_the_node(bench: Bench) -> None:
 
 
 async def test_whoever_goes_away_is_seen_to_go(bench: Bench) -> None:
-    await bench.node.start()
-    waiting = asyncio.create_task(bench.get("/hyper/k/slow"))
     async with bench.node.send("GET", "/hyper/k/hang") as reply:
         chunks = reply.aiter_bytes()
         assert await anext(chunks) == b"half "
         await chunks.aclose()
+    assert [one["path"] for one in await bench.seen(gone=1) if "gone" in one] == ["/hyper/k/hang"]
+    waiting = asyncio.create_task(bench.get("/hyper/k/slow"))
+    await bench.node.json("GET", "/test/seen?path=4")  # both, and what asks
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    gone = [one["path"] for one in await bench.seen(gone=1) if "gone" in one]
-    assert "/hyper/k/hang" in gone
+    gone = [one["path"] for one in await bench.seen(gone=2) if "gone" in one]
+    assert gone == ["/hyper/k/hang", "/hyper/k/slow"]
 
 
 @pytest.mark.fault("P2P node dies while it answers")
