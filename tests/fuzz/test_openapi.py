@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Host, Mount, Route
 
 from peersky.core.origins import BROWSER, Origin, parse_origin
+from peersky.core.trust import INTERNAL_APIS
 from peersky.web.asker import NOBODY, Asker
 from tests.asgi.client import Reply
 from tests.fuzz.description import (
@@ -184,6 +185,9 @@ def test_every_route_is_described_and_nothing_else(made: list[Starlette]) -> Non
         base = "/v1" if name == "llm" else ""
         told = {(method.upper(), base + path) for path, all_ in described(name)["paths"].items() for method in all_}
         assert told == real[name], name
+    # Nor may a page call what is not there: the next API of that name would be open before anybody decided so.
+    called = {path.removeprefix("/").replace("/api/", "/").split("{")[0].rstrip("/") for _, path in real["peersky"]}
+    assert called == {f"{host}/{name}" for host, names in INTERNAL_APIS.items() for name in names}
 
 
 def routes(found: Iterable[BaseRoute], base: str = "") -> Iterator[tuple[str, Route]]:

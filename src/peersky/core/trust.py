@@ -28,20 +28,8 @@ LLM_SETTINGS: Final = ("settings", "/llm")
 
 INTERNAL_APIS: Final[dict[str, frozenset[str]]] = {
     "settings": frozenset(
-        {
-            "settings",
-            "models",
-            "models-remove",
-            "p2p",
-            "llm-status",
-            "llm-save",
-            "llm-test",
-            "llm-key",
-            "downloads",
-            "cloud",
-            "sites",
-        }
-        | {"memory", "memory-export"}
+        {"settings", "models", "models-remove", "p2p", "llm-status", "llm-save", "llm-test", "llm-key", "downloads"}
+        | {"sites", "memory", "memory-export"}
     ),
     "home": frozenset({"llm-status", "llm-enable", "downloads", "pinned", "app-icon"}),
     "apps": frozenset({"apps", "app-icon", "app-files", "app-zip", "app-export", "app-publish"}),
@@ -49,9 +37,6 @@ INTERNAL_APIS: Final[dict[str, frozenset[str]]] = {
     "archive": frozenset({"ledger", "ledger-export", "ledger-qr"}),
     "logs": frozenset({"logs"}),
     "activity": frozenset({"activity", "activity-export"}),
-    "history": frozenset({"history"}),
-    "bookmarks": frozenset({"bookmarks"}),
-    "downloads": frozenset({"downloads"}),
 }
 """Internal APIs by the host of the page that may call them. ``p2p`` has none: what models write lives there."""
 

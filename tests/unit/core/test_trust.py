@@ -213,7 +213,6 @@ APIS_OF_EACH_HOST: Final = {
         "llm-test",
         "llm-key",
         "downloads",
-        "cloud",
         "sites",
         "memory",
         "memory-export",
@@ -223,7 +222,7 @@ APIS_OF_EACH_HOST: Final = {
     "about": {"about", "doctor", "licence", "docs", "doc", "doc-image"},
     "archive": {"ledger", "ledger-export", "ledger-qr"},
     "activity": {"activity", "activity-export"},
-    **{name: {name} for name in ("logs", "history", "bookmarks", "downloads")},
+    "logs": {"logs"},
 }
 
 
