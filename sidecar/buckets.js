@@ -1,5 +1,7 @@
 // A bandwidth limit: bytes are counted, and paid off at so many per second.
 
+const FREE_BYTES = 64 * 1024; // of one message: one block, not the dozen that a busy computer sends as one
+
 export class Bucket {
   bytes = 0;
   #perSecond = 0;
@@ -20,12 +22,12 @@ export class Bucket {
     return this.#perSecond > 0 ? Math.max(0, this.#paidAt - Date.now()) : 0;
   }
 
-  /** Count bytes; returns the milliseconds to wait because of what was taken before them. */
+  /** Count bytes; returns the milliseconds to wait: until what was taken before is paid off, and most of these, too. */
   take(bytes) {
     this.bytes += bytes;
     if (this.#perSecond <= 0) return 0;
     const wait = this.debtMs;
     this.#paidAt = Math.max(this.#paidAt, Date.now()) + (bytes / this.#perSecond) * 1000;
-    return wait;
+    return Math.max(wait, this.debtMs - (FREE_BYTES / this.#perSecond) * 1000);
   }
 }

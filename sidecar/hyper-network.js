@@ -31,6 +31,7 @@ function dhtOptions({ listen, hyperBootstrap, hyperPort }) {
 export class HyperNetwork {
   #sent = new Bucket();
   #received = new Bucket();
+  #nextTurn = 0;
 
   #replicate;
   #log;
@@ -143,18 +144,29 @@ export class HyperNetwork {
 
   /**
    * Count and limit what a connection carries. What is read cannot be held back without filling memory, but a peer sends
-   * only what it is asked for: so after too much was received, our next messages (requests) wait.
+   * only what it is asked for: so after too much was received, our next messages (requests) wait. What piled up meanwhile
+   * goes out one by one, as if each were answered with a block: together they would fetch more than a second may bring.
    */
   #limit(connection) {
     const write = connection._write.bind(connection);
     connection.rawStream.on("data", (data) => this.#received.take(data.byteLength));
     connection._write = (data, done) => {
-      const wait = Math.max(this.#sent.take(data.byteLength), this.#received.debtMs);
+      const wait = Math.max(this.#sent.take(data.byteLength), this.#turnMs());
       if (wait <= 0) {
         write(data, done);
         return;
       }
       setTimeout(() => (connection.destroying ? done(null) : write(data, done)), wait).unref();
     };
+  }
+
+  /** Milliseconds until the next message may go, for the sake of what it may bring. */
+  #turnMs() {
+    const { debtMs, limit } = this.#received;
+    const now = Date.now();
+    if (limit <= 0 || (debtMs === 0 && this.#nextTurn <= now)) return 0;
+    const turn = Math.max(this.#nextTurn, now + debtMs);
+    this.#nextTurn = turn + (BLOCK_BYTES / limit) * 1000;
+    return turn - now;
   }
 }
