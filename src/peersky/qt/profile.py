@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -16,6 +17,7 @@ from peersky.qt.asgi_scheme import AsgiSchemeHandler
 from peersky.qt.driver import wait_until
 from peersky.qt.page import BrowserNavigations, PeerSkyPage
 from peersky.qt.stamp import StampingInterceptor
+from peersky.system.leveldb_logs import repair_logs
 from peersky.web.late import LateUploads
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class WebProfile:
         self._closed = closed
         # Slices of uploads that the end of the program cut off.
         shutil.rmtree(spool_dir, ignore_errors=True)
+        self._unclean = None if storage is None else _begin(storage, on_error)
         self.qt = QWebEngineProfile() if storage is None else QWebEngineProfile("peersky")
         if storage is not None:
             self.qt.setPersistentStoragePath(str(storage / "storage"))
@@ -126,6 +129,9 @@ class WebProfile:
         self.qt.deleteLater()
         # Deleted here and now: at interpreter exit the order would be anybody's guess.
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+        if self._unclean is not None:
+            with contextlib.suppress(OSError):
+                self._unclean.unlink()
 
     def _may_send_body(self, asker: Asker) -> bool:
         """Without a stamp nothing may be written, and what is or is in an untrusted page has nothing to send to us."""
@@ -149,6 +155,21 @@ class WebProfile:
             attribute.PdfViewerEnabled: True,
         }.items():
             settings.setAttribute(name, value)
+
+
+def _begin(storage: Path, on_error: Callable[[str], None]) -> Path | None:
+    """Mend what a browser that was killed left, and leave a mark, which goes when this one ends in order."""
+    mark = storage / "unclean"
+    try:
+        storage.mkdir(parents=True, exist_ok=True)
+        if mark.exists():
+            for log in repair_logs(storage / "storage"):
+                on_error(f"The browser was killed while it wrote {log.parent.name}; the half record is gone.")
+        mark.touch()
+    except OSError:
+        # Chromium says itself what it cannot do without its folder.
+        return None
+    return mark
 
 
 def injected_source(policy: Policy) -> str:
