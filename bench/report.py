@@ -33,7 +33,7 @@ PeerSky beside what it stands on, in one run on one machine, the sides in turn. 
 figures: PeerSky's figure ÷ the other side's (×), or what PeerSky adds to it (+), round by round; the absolute ones are
 for orientation. Each is the median of the rounds, in brackets p10 to p90 (of less than five rounds, lowest to highest).
 
-Written by `make bench` (25 minutes; `make bench ARGS="bridge start"` measures these sections again, and the others
+Written by `make bench` (half an hour; `make bench ARGS="bridge start"` measures these sections again, and the others
 stay). `make bench-quick` prints the same table after five minutes, from fewer rounds. Counts, which do not depend on
 the machine, are held by `tests/qt/test_counts.py` in every `make test`.
 """
