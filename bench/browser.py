@@ -2,7 +2,7 @@
 
 Results of scripts come back as console messages, so that nothing polls a page while it is measured. With ``--paced``
 the engine is ``bench/paced.py``, whose words say when they were sent. With ``--bare`` it is Chromium alone, without
-anything of PeerSky: what a page pays that asks an HTTP server itself.
+anything of PeerSky: what a page pays that asks an HTTP server itself. With ``--gc`` pages can throw their garbage away.
 """
 
 from __future__ import annotations
@@ -189,6 +189,8 @@ def pace_the_engine() -> None:
 def main(profile: str, *options: str) -> int:
     if "--paced" in options:
         pace_the_engine()
+    if "--gc" in options:
+        os.environ["QTWEBENGINE_CHROMIUM_FLAGS"] = "--js-flags=--expose-gc"
     application = create_application(headless=True, on_error=lambda text: print(text, file=sys.stderr))
     runtime = None if "--bare" in options else Runtime(open_profile(Path(profile)))
     driver = Driver(runtime, application.quit)

@@ -44,9 +44,10 @@ _LOOP: Final = """
 def measure(world: World) -> list[Row]:
     """Rows for each number of pages, with a model as fast as none that is of use, and with one of a realistic rate."""
     sizes = (1, 4, 16) if world.quick else (1, 4, 16, 64)
-    short, long = (2.5, 4.0) if world.quick else (5.0, 8.0)
+    # An answer of the slower model takes some seconds.
+    short, long = (2.5, 5.0) if world.quick else (5.0, 20.0)
     rows = _with_model(world, "starter model", endless_starter(), sizes, short, 2 if world.quick else 4)
-    return rows + _with_model(world, "0.5B model", half_model(), sizes[-2:], long, 1 if world.quick else 2)
+    return rows + _with_model(world, "0.5B model", half_model(), sizes[-2:], long, 1)
 
 
 def _with_model(world: World, what: str, model: Path, sizes: Sequence[int], seconds: float, rounds: int) -> list[Row]:

@@ -199,7 +199,7 @@ class Engine:
             ):
                 yield events
         finally:
-            watch.rests()
+            watch.close()
 
     async def post(self, path: str, payload: Mapping[str, Any]) -> Any:
         """Send a request that is answered at once, and return the decoded JSON. Raises as :meth:`stream` does."""

@@ -66,6 +66,13 @@ class RequestWatch:
         if self._is_stuck:
             self._note(False)
 
+    def close(self) -> None:
+        """The request is over."""
+        self.rests()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _note(self, stuck: bool) -> None:
         self._is_stuck = stuck
         self._owner.note(self, stuck)
