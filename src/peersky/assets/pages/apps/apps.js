@@ -368,6 +368,7 @@ async function add(read) {
   }
   at("problem").hidden = true;
   running = new AbortController();
+  const { signal } = running;
   const tell = ({ bytes: done, total, files, totalFiles }) => {
     at("bar").max = Math.max(total, 1);
     at("bar").value = total ? done : 1;
@@ -378,20 +379,25 @@ async function add(read) {
   at("add-choices").hidden = true;
   at("progress").hidden = false;
   try {
-    const reply = await addApp(read, { id: app?.id ?? "", signal: running.signal, tell });
+    const reply = await addApp(read, { id: app?.id ?? "", signal, tell });
+    over();
     show(reply);
     const left = reply.skipped ? ` ${reply.skipped.toLocaleString()} hidden files and links were left out.` : "";
     say(`${reply.app.name} was ${app ? "updated" : "added"}.${left}`);
     find(`${reply.app.id} open`)?.focus();
   } catch (error) {
-    if (running.signal.aborted) say("Nothing was added.");
+    // Before it is said: whoever reads it may choose again at once.
+    over();
+    if (signal.aborted) say("Nothing was added.");
     else fail(error);
     await refresh();
-  } finally {
-    running = null;
-    at("progress").hidden = true;
-    at("add-choices").hidden = false;
   }
+}
+
+function over() {
+  running = null;
+  at("progress").hidden = true;
+  at("add-choices").hidden = false;
 }
 
 at("cancel").addEventListener("click", () => running?.abort());
