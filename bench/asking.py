@@ -68,7 +68,7 @@ FETCH: Final = (
 WINDOW_LLM: Final = (
     _NOW
     + """
-    const {messages, max_tokens: maxTokens, temperature, seed, conversation} = BODY;
+    const {messages, max_tokens: maxTokens, temperature, seed} = BODY;
     const times = [], texts = [];
     let usage = {};
     const asked = now();

@@ -128,14 +128,7 @@ def _throughput(world: World, what: str, model: Path, tokens: int, least: float,
         )
         who = f"{what}, {name}"
         rows += [
-            Row(
-                f"throughput, {who}",
-                "tokens/s",
-                speed[name],
-                speed["direct"],
-                "plain socket",
-                least=least if goal else None,
-            ),
+            Row(f"throughput, {who}", "tokens/s", speed[name], speed["direct"], "plain socket", least=goal),
             Row(f"p99 between pieces, {who}", "ms", gaps[name], gaps["direct"], "plain socket", "added"),
             Row(f"browser's processor time, {who}", "µs/token", cpu[name], kind="value"),
         ]

@@ -35,11 +35,6 @@ class Answer:
         return self.times_ms[0] - self.asked_ms
 
     @property
-    def whole_ms(self) -> float:
-        """From the question to the last piece."""
-        return self.times_ms[-1] - self.asked_ms
-
-    @property
     def tokens(self) -> int:
         """How many tokens it has."""
         return int(self.usage.get("completion_tokens") or len(self.times_ms))
@@ -51,22 +46,27 @@ def question(max_tokens: int, **more: Any) -> dict[str, Any]:
     return {"messages": messages, "max_tokens": max_tokens, "temperature": 0, "stream": True, **more}
 
 
+def _request(port: Port, body: Mapping[str, Any]) -> bytes:
+    content = json.dumps({**body, "cache_prompt": True}).encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {port.key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + content
+
+
 def ask(port: Port, body: Mapping[str, Any]) -> Answer:
     """Ask over a connection of its own and read the answer to its end.
 
     Raises:
         RuntimeError: the engine refused.
     """
-    content = json.dumps({**body, "stream_options": {"include_usage": True}, "cache_prompt": True}).encode()
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {port.key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
-    )
+    request = _request(port, {**body, "stream_options": {"include_usage": True}})
     came: list[tuple[float, bytes]] = []
     asked_ms = time.time() * 1000
     with socket.create_connection(("127.0.0.1", port.port), 30) as connection:
         connection.settimeout(120)
-        connection.sendall(head.encode() + content)
+        connection.sendall(request)
         while data := connection.recv(1 << 16):
             came.append((time.time() * 1000, data))
     return _read(asked_ms, came)
@@ -97,14 +97,10 @@ def _read(asked_ms: float, came: list[tuple[float, bytes]]) -> Answer:
 
 def count(port: Port, body: Mapping[str, Any], until_s: float) -> int:
     """How many pieces of text come until a time of :func:`time.monotonic`; the connection is closed then."""
-    content = json.dumps({**body, "cache_prompt": True}).encode()
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {port.key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
-    )
+    request = _request(port, body)
     found = 0
     with socket.create_connection(("127.0.0.1", port.port), 30) as connection:
-        connection.sendall(head.encode() + content)
+        connection.sendall(request)
         while (left_s := until_s - time.monotonic()) > 0:
             connection.settimeout(left_s)
             try:

@@ -16,6 +16,7 @@ from peersky.qt.link_dialog import LinkDialog
 from peersky.qt.publish_dialog import PublishDialog
 from peersky.qt.publishing import Publishing, Wanted
 from peersky.qt.unreachable_dialog import UnreachableDialog
+from tests.fakes.clock import Clock
 from tests.qt.window_host import KEYBOARD, until
 
 if TYPE_CHECKING:
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.attack("Questions of the browser")
 
 LEFT = Qt.MouseButton.LeftButton
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -22,14 +22,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from typing import Any, Final
 
 from peersky.core.errors import BackendFailed, ModelFileInvalid, NotEnoughMemory, PeerSkyError
 from peersky.core.sizes import size_text
 from peersky.core.sse import SseDecoder
 from peersky.llm.engine_threads import engine_threads
-from peersky.llm.engine_watch import MEMORY_CHECK_S, HangWatch, MemoryWatch, RequestWatch, SilenceWatch
+from peersky.llm.engine_watch import MEMORY_CHECK_S, HangWatch, MemoryWatch, RequestWatch
 from peersky.llm.gguf_head import GgufHead
 from peersky.llm.llama_words import llama_reason
 from peersky.llm.openai_stream import error_of
@@ -370,15 +369,18 @@ class Engine:
             yield event
 
     async def _bytes(self, child: Child, reply: Reply) -> AsyncGenerator[bytes, None]:
-        silence_s = self._options.silence_timeout_s
+        silence_s, loop = self._options.silence_timeout_s, asyncio.get_running_loop()
         try:
             async with asyncio.timeout(None) as patience, aclosing(reply.pieces()) as pieces:
-                with closing(SilenceWatch(patience, silence_s)) as watch:
+                # A timeout that is set anew at each piece would cost a dozen calls a piece.
+                silence = HangWatch(lambda silent: patience.reschedule(loop.time()) if silent else None)
+                with closing(silence.request(silence_s)) as watch:
+                    watch.waits()
                     async for piece in pieces:
                         # The time in which nobody reads is not the engine's.
-                        watch.since_s = None
+                        watch.rests()
                         yield piece
-                        watch.since_s = monotonic()
+                        watch.waits()
         except TimeoutError as error:
             raise self._hung(child, silence_s) from error
         except ConnectionBroke as error:

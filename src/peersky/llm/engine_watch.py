@@ -88,38 +88,6 @@ class RequestWatch:
             self._note(True)
 
 
-class SilenceWatch:
-    """Lets a wait time out when nothing at all is heard while somebody listens.
-
-    A timeout that is set anew at each piece costs a dozen calls a piece; this looks when it may be due.
-
-    Args:
-        patience: what times out.
-        limit_s: after so much silence.
-
-    Attributes:
-        since_s: since when somebody listens and nothing is heard, on the clock of :func:`time.monotonic`; None: nobody
-            listens. Set by whoever listens.
-    """
-
-    def __init__(self, patience: asyncio.Timeout, limit_s: float) -> None:
-        self._patience, self._limit_s = patience, limit_s
-        self.since_s: float | None = monotonic()
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(limit_s, self._look)
-
-    def close(self) -> None:
-        """Look no more."""
-        self._timer.cancel()
-
-    def _look(self) -> None:
-        left_s = self._limit_s if self.since_s is None else self.since_s + self._limit_s - monotonic()
-        if left_s > 0:
-            self._timer = self._loop.call_later(left_s, self._look)
-        else:
-            self._patience.reschedule(self._loop.time())
-
-
 class MemoryWatch:
     """Looks every now and then, while it is on, whether memory is short.
 

@@ -5,14 +5,7 @@ from __future__ import annotations
 import pytest
 
 from peersky.core.click_guard import GUARD_S, ClickGuard
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.fakes.clock import Clock
 
 
 @pytest.fixture
